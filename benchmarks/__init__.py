@@ -1,0 +1,1 @@
+"""Measures quality and latency on real parts."""

@@ -1,0 +1,1 @@
+"""A made-up shop and the walk-through of the whole funnel."""

@@ -1,0 +1,1 @@
+"""Makes the student: from graded labels to a published artifact."""

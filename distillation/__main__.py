@@ -1,0 +1,99 @@
+"""``python -m distillation``: trains and publishes the student."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from rerank_core.errors import RerankError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def describe() -> None:
+    """Makes a student: from graded labels to a published model folder."""
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="TOML file with everything but the data.")],
+    labels: Annotated[Path, typer.Option(help="BEIR folder with the graded judgments.")],
+    out: Annotated[Path, typer.Option(help="Folder for checkpoints and metrics.")],
+    catalogue: Annotated[
+        list[Path] | None,
+        typer.Option(help="BEIR folder whose products anchor lists are mined from; repeatable."),
+    ] = None,
+    queries: Annotated[
+        Path | None, typer.Option(help="Unlabelled queries for the anchor, one a line.")
+    ] = None,
+    *,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint in OUT.")
+    ] = False,
+) -> None:
+    """Trains a cross-encoder on graded judgments, with checkpoints and a metrics file."""
+    from distillation.recipe import read_recipe  # noqa: PLC0415 - torch loads only for work
+    from distillation.run import Sources, train_student  # noqa: PLC0415
+
+    train_student(
+        read_recipe(recipe),
+        Sources(labels, tuple(catalogue or ()), queries),
+        out,
+        resume=resume,
+        console=Console(),
+    )
+
+
+_Publication = Annotated[Path, typer.Option(help="TOML file: licence, card, sets to measure on.")]
+
+
+@app.command()
+def publish(
+    run: Annotated[Path, typer.Argument(help="Folder that `train` wrote.")],
+    folder: Annotated[Path, typer.Argument(help="New model folder.")],
+    publication: _Publication,
+) -> None:
+    """Writes a run's best weights as a sealed model folder."""
+    from distillation.publish import publish_student  # noqa: PLC0415 - torch loads only for work
+
+    artifact = publish_student(run, folder, publication)
+    Console().print(f"{folder}: {artifact.manifest.name} {artifact.manifest.model_hash}")
+
+
+@app.command()
+def measure(
+    run: Annotated[Path, typer.Argument(help="Folder that `train` wrote.")],
+    folder: Annotated[Path, typer.Argument(help="Model folder that `publish` wrote.")],
+    publication: _Publication,
+    data: Annotated[Path, typer.Option(help="Folder that holds the sets.")],
+) -> None:
+    """Measures a published folder as it is served, and writes its card."""
+    from distillation.card import comparison_table  # noqa: PLC0415 - torch loads only for work
+    from distillation.publish import measure_student  # noqa: PLC0415
+
+    console = Console()
+    measure_student(
+        run,
+        folder,
+        publication,
+        data,
+        done=lambda one: console.print(comparison_table([one]), markup=False, soft_wrap=True),
+    )
+
+
+def main() -> None:
+    """Runs the command; a known error is one line on stderr and exit status 1."""
+    try:
+        app()
+    except RerankError as error:
+        Console(stderr=True).print(f"error: {error}", markup=False, style="red")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Writes catalogues into k-NN indexes: read, encode, write, verify, swap."""

@@ -1,0 +1,91 @@
+"""A catalogue's rows, one at a time, whatever the file's format."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+
+from index_builder.csv_rows import read_csv
+from index_builder.jsonl_rows import read_jsonl
+from index_builder.parquet_rows import read_parquet
+from index_builder.rows import Rows
+from rerank_core.errors import ConfigError
+
+_COMPRESSED = (".gz", ".bz2", ".zst")
+_READERS: dict[str, Callable[[io.BufferedReader], Rows]] = {
+    ".jsonl": read_jsonl,
+    ".csv": read_csv,
+    ".parquet": read_parquet,
+}
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def find_catalogue(path: Path) -> Path:
+    """The file to read: `path` itself, or the corpus of a BEIR folder. Raises `ConfigError`."""
+    if not path.exists():
+        raise ConfigError(f"{path}: no such file or folder")
+    if path.is_dir():
+        found = sorted(path.glob("corpus.jsonl*"))
+        if len(found) != 1:
+            there = ", ".join(file.name for file in found) or "none"
+            raise ConfigError(
+                f"{path}: a BEIR folder has one corpus.jsonl, plain or compressed; found {there}"
+            )
+        path = found[0]
+    _format_of(path)
+    return path
+
+
+def read_catalogue(path: Path) -> Rows:
+    """Every row in order, a bad one as a `Reject` with the reason.
+
+    Holds a few rows in memory, however long the file is. Raises `ConfigError` for a file that is
+    cut off, corrupt, or of no known format.
+    """
+    read = _READERS[_format_of(path)]
+    try:
+        with _open(path) as file:
+            yield from read(file)
+    except (OSError, pa.ArrowException) as error:
+        raise ConfigError(f"{path}: cannot be read to its end: {error}") from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _format_of(path: Path) -> str:
+    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
+    # Parquet compresses inside, and is read from its end, which a compressed stream cannot do.
+    if suffixes and suffixes[-1] in _COMPRESSED and suffixes[0] != ".parquet":
+        suffixes.pop()
+    if not suffixes or suffixes[-1] not in _READERS:
+        raise ConfigError(
+            f"{path}: the name tells no known format; give .jsonl or .csv, plain or with "
+            f"{', '.join(_COMPRESSED)} behind it, or .parquet"
+        )
+    return suffixes[-1]
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[io.BufferedReader]:
+    """The file's bytes, decompressed, without a byte order mark."""
+    if path.suffix.lower() not in _COMPRESSED:
+        with path.open("rb") as file:
+            _skip_mark(file)
+            yield file
+        return
+    codec = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}[path.suffix.lower()]
+    with (
+        pa.input_stream(str(path), compression=codec) as stream,
+        io.BufferedReader(stream) as file,
+    ):
+        _skip_mark(file)
+        yield file
+
+
+def _skip_mark(file: io.BufferedReader) -> None:
+    if file.peek(len(_BYTE_ORDER_MARK)).startswith(_BYTE_ORDER_MARK):
+        file.read(len(_BYTE_ORDER_MARK))

@@ -1,0 +1,114 @@
+"""The index's mapping and settings."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from index_builder.schema import Field, Schema
+from rerank_core.hashing import hash_json
+
+VectorEngine = Literal["lucene", "faiss"]
+
+# The cluster refuses a query of more than 1,024 clauses, and a clause is a term in a field. No
+# shopper's query has as many terms as this; what pastes a page into the search box loses its end.
+_QUERY_TERMS = 64
+
+# Loading without refreshes and replicas builds each segment once; a long translog flushes less.
+LOADING = {
+    "refresh_interval": "-1",
+    "number_of_replicas": 0,
+    "translog.flush_threshold_size": "1gb",
+}
+
+
+def index_body(
+    schema: Schema, dimensions: int, vector_engine: VectorEngine, shards: int
+) -> dict[str, Any]:
+    """The body that creates the index, set for loading.
+
+    Anything that is not in the mapping is refused (``dynamic: strict``). A search that names no
+    fields searches all text and keyword fields by their boosts.
+    """
+    return {
+        "settings": {
+            "index": {
+                "knn": True,
+                "number_of_shards": shards,
+                "query.default_field": _searched(schema),
+                **LOADING,
+            },
+            "analysis": _analysis(schema.language),
+        },
+        "mappings": {
+            "dynamic": "strict",
+            "properties": {
+                **{name: _property(field) for name, field in schema.fields.items()},
+                # Only returned, never searched: the reranker reads it.
+                "rerank_text": {"type": "keyword", "index": False, "doc_values": False},
+                "vector": {
+                    "type": "knn_vector",
+                    "dimension": dimensions,
+                    "method": {
+                        "name": "hnsw",
+                        "engine": vector_engine,
+                        "space_type": "cosinesimil",
+                    },
+                },
+            },
+        },
+    }
+
+
+def restored_settings(replicas: int) -> dict[str, Any]:
+    """What undoes the settings for loading; None is the cluster's default."""
+    return {**dict.fromkeys(LOADING), "number_of_replicas": replicas}
+
+
+def mapping_hash(body: dict[str, Any]) -> str:
+    """Equal for indexes that hold and search a product in the same way; 64 hex digits."""
+    settings = body["settings"]
+    return hash_json(
+        {
+            "mappings": body["mappings"],
+            "analysis": settings["analysis"],
+            "searched": settings["index"]["query.default_field"],
+        }
+    )
+
+
+def _searched(schema: Schema) -> list[str]:
+    return [
+        f"{name}^{field.boost:g}"
+        for name, field in schema.fields.items()
+        if field.type in ("text", "keyword")
+    ]
+
+
+def _property(field: Field) -> dict[str, Any]:
+    words = {"type": "text", "analyzer": "product", "search_analyzer": "query"}
+    match field.type:
+        case "text":
+            return words
+        case "keyword":
+            return {**words, "fields": {"keyword": {"type": "keyword"}}}
+        case "number":
+            return {"type": "double"}
+        case "boolean":
+            return {"type": "boolean"}
+
+
+def _analysis(language: str) -> dict[str, Any]:
+    # One analysis for all fields: the cross_fields match groups fields by their analyzer. Accents
+    # fall after stemming, since a stemmer reads them.
+    words = {"type": "custom", "tokenizer": "standard"}
+    filters = ["lowercase", "stem", "asciifolding"]
+    return {
+        "filter": {
+            "stem": {"type": "stemmer", "language": language},
+            "first_terms": {"type": "limit", "max_token_count": _QUERY_TERMS},
+        },
+        "analyzer": {
+            "product": {**words, "filter": filters},
+            "query": {**words, "filter": [*filters, "first_terms"]},
+        },
+    }

@@ -1,0 +1,66 @@
+"""The file of rows that are not in the index."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import TextIO
+
+from index_builder.rows import Reject
+from rerank_core.errors import ConfigError
+
+
+class Rejects:
+    """Writes rejects as JSONL: line, id, reason, row. No reject, no file.
+
+    Safe to call from several threads; each line is on disk when `add` returns, so that a kill
+    loses none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """A file at `path` is written over by the first reject."""
+        self.path = path
+        self.count = 0
+        self.first: Reject | None = None
+        self._lock = threading.Lock()
+        self._file: TextIO | None = None
+
+    def add(self, reject: Reject) -> None:
+        """Writes one. Raises `ConfigError` where the file cannot be written."""
+        line = {"line": reject.line, "id": reject.id, "reason": reject.reason}
+        with self._lock:
+            try:
+                if self._file is None:
+                    self._file = self.path.open("w", encoding="utf-8")
+                self._file.write(_to_json({**line, "row": reject.row}) + "\n")
+                self._file.flush()
+            except OSError as error:
+                raise ConfigError(f"rejects file {self.path}: {error.strerror}") from error
+            self.count += 1
+            self.first = self.first or reject
+
+    def close(self) -> None:
+        """Closes the file."""
+        if self._file is not None:
+            self._file.close()
+
+    def __enter__(self) -> Rejects:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _to_json(value: dict[str, object]) -> str:
+    """JSON of whatever was read: dates and bytes of Parquet as text, broken text escaped."""
+    try:
+        return json.dumps(value, default=str, allow_nan=False)
+    except (ValueError, TypeError, RecursionError):  # NaN, keys that are no strings, deep nesting
+        return json.dumps({**value, "row": repr(value["row"])})

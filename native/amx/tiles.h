@@ -1,0 +1,85 @@
+// The eight tile registers of AMX: 16 rows of 64 bytes each.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+#ifdef RERANK_EMULATED_TILES
+
+// What the instructions do, in plain code, so that the kernel around them is tested on machines
+// that lack them.
+namespace rerank {
+namespace {
+
+struct Tile {
+  std::uint8_t bytes[16][64];
+};
+
+thread_local Tile tiles[8];
+
+inline void tile_zero(int tile) { tiles[tile] = Tile{}; }
+
+inline void tile_load(int tile, const void* from, std::ptrdiff_t stride) {
+  for (int row = 0; row < 16; ++row) {
+    __builtin_memcpy(tiles[tile].bytes[row], static_cast<const char*>(from) + row * stride, 64);
+  }
+}
+
+inline void tile_store(int tile, void* to, std::ptrdiff_t stride) {
+  for (int row = 0; row < 16; ++row) {
+    __builtin_memcpy(static_cast<char*>(to) + row * stride, tiles[tile].bytes[row], 64);
+  }
+}
+
+inline void tile_products(int sums, int left, int right) {
+  for (int row = 0; row < 16; ++row) {
+    std::int32_t out[16];
+    __builtin_memcpy(out, tiles[sums].bytes[row], sizeof out);
+    for (int column = 0; column < 16; ++column) {
+      for (int k = 0; k < 64; ++k) {
+        const auto a = static_cast<std::int8_t>(tiles[left].bytes[row][k]);
+        const auto b = static_cast<std::int8_t>(tiles[right].bytes[k / 4][column * 4 + k % 4]);
+        out[column] += a * b;
+      }
+    }
+    __builtin_memcpy(tiles[sums].bytes[row], out, sizeof out);
+  }
+}
+
+inline void begin_tiles() {}
+inline void end_tiles() {}
+
+}  // namespace
+}  // namespace rerank
+
+#else
+
+// The compiler's names are macros that paste the tile's number into the instruction.
+#define tile_zero _tile_zero
+#define tile_load _tile_loadd
+#define tile_store _tile_stored
+#define tile_products _tile_dpbssd
+
+namespace rerank {
+namespace {
+
+// Every tile whole. The state is a thread's own; it is given back so that the system need not
+// save 8 KiB at each switch of threads.
+inline void begin_tiles() {
+  struct alignas(64) {
+    std::uint8_t palette = 1, start_row = 0;
+    std::uint8_t reserved[14] = {};
+    std::uint16_t column_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+    std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+  } config;
+  static_assert(sizeof config == 64, "the layout of the instruction's operand");
+  _tile_loadconfig(&config);
+}
+
+inline void end_tiles() { _tile_release(); }
+
+}  // namespace
+}  // namespace rerank
+
+#endif

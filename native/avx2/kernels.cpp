@@ -1,0 +1,16 @@
+#include "../kernels.h"
+
+#include "dense.h"
+#include "../generic/attention.h"
+#include "../generic/rows.h"
+
+namespace rerank {
+
+const Kernels& avx2_kernels() {
+  static constexpr Kernels kKernels{"avx2",   kPanelColumns, kWeightOffset, nullptr,   nullptr,
+                                    dense,    quantise,      layer_norm,    attention, multiply,
+                                    tanh_in_place, gelu_in_place};
+  return kKernels;
+}
+
+}  // namespace rerank

@@ -1,0 +1,245 @@
+#include "encoder.h"
+
+#include <algorithm>
+#include <limits>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace rerank {
+namespace {
+
+const RerankShape& checked(const RerankShape& shape) {
+  const auto require = [](bool holds, const char* what) {
+    if (!holds) throw std::invalid_argument(what);
+  };
+  require(shape.layers >= 1, "at least one layer is needed");
+  require(shape.heads >= 1 && shape.head_width >= 1, "at least one head of one column is needed");
+  require(shape.vocabulary >= 1 && shape.positions >= 1 && shape.token_types >= 1,
+          "an embedding table is empty");
+  require(shape.width >= 1 && shape.width <= kMostColumns - kTileColumns &&
+              shape.ffn_width >= 1 && shape.ffn_width <= kMostColumns - kTileColumns,
+          "a width is beyond what sums of int8 products hold (65,472)");
+  require(static_cast<std::int64_t>(shape.heads) * round_up(shape.head_width, kVectorFloats) <=
+              kMostColumns - kTileColumns,
+          "the heads are too wide together (65,472)");
+  return shape;
+}
+
+AlignedBuffer<float> copy(const float* from, int count) {
+  AlignedBuffer<float> to(count);
+  std::copy_n(from, count, to.data());
+  return to;
+}
+
+// Sets up a thread for a set of kernels, and puts things back.
+class KernelScope {
+ public:
+  explicit KernelScope(const Kernels& kernels) : kernels_(kernels) {
+    if (kernels_.begin) kernels_.begin();
+  }
+  ~KernelScope() {
+    if (kernels_.end) kernels_.end();
+  }
+  KernelScope(const KernelScope&) = delete;
+  KernelScope& operator=(const KernelScope&) = delete;
+
+ private:
+  const Kernels& kernels_;
+};
+
+}  // namespace
+
+Encoder::Encoder(const RerankShape& shape, const RerankWeights& weights, const RerankHead& head,
+                 const Kernels& kernels)
+    : kernels_(kernels),
+      sizes_(checked(shape)),
+      words_(weights.words),
+      positions_(weights.positions),
+      token_types_(weights.token_types),
+      norm_(own(weights.norm)),
+      head_(head, sizes_) {
+  layers_.reserve(sizes_.layers);
+  for (int layer = 0; layer < sizes_.layers; ++layer) {
+    try {
+      layers_.push_back(own(weights.layers[layer]));
+    } catch (const std::invalid_argument& error) {
+      throw std::invalid_argument("layer " + std::to_string(layer) + ": " + error.what());
+    }
+  }
+}
+
+Encoder::Norm Encoder::own(const RerankNorm& given) const {
+  return {copy(given.scale, sizes_.columns), copy(given.shift, sizes_.columns)};
+}
+
+Encoder::Layer Encoder::own(const RerankLayer& given) const {
+  const int columns = sizes_.columns, attention = sizes_.attention_columns;
+  const int ffn = sizes_.ffn_columns;
+  return {PackedDense(given.query, attention, columns, kernels_),
+          PackedDense(given.key_value, 2 * attention, columns, kernels_),
+          PackedDense(given.attention_output, columns, attention, kernels_),
+          PackedDense(given.ffn_in, ffn, columns, kernels_),
+          PackedDense(given.ffn_out, columns, ffn, kernels_),
+          own(given.attention_norm),
+          own(given.output_norm),
+          copy(given.query_key_value_smoothing, columns),
+          copy(given.ffn_in_smoothing, columns)};
+}
+
+void Encoder::forward(const TokenRows& rows, float* outputs) const {
+  check(rows);
+  if (rows.count == 0) return;
+  std::unique_ptr<Workspace> work = pool_.take(sizes_, head_.scratch_floats(), rows.tokens());
+  {
+    const KernelScope scope(kernels_);
+    compute(rows, *work, outputs);
+  }
+  pool_.give_back(std::move(work));
+}
+
+void Encoder::check(const TokenRows& rows) const {
+  const auto refuse = [](const std::string& why) { throw std::invalid_argument(why); };
+  if (rows.count < 0) refuse("a negative number of rows");
+  for (int row = 0; row < rows.count; ++row) {
+    const std::int64_t length = rows.offsets[row + 1] - rows.offsets[row];
+    if (length < 1 || length > sizes_.positions) {
+      refuse("row " + std::to_string(row) + " has " + std::to_string(length) +
+             " tokens; 1 to " + std::to_string(sizes_.positions) + " are possible");
+    }
+    if (rows.offsets[row + 1] - rows.offsets[0] > std::numeric_limits<int>::max() / 2) {
+      refuse("too many tokens in one call");
+    }
+    for (std::int64_t at = rows.offsets[row]; at < rows.offsets[row + 1]; ++at) {
+      if (rows.ids[at] < 0 || rows.ids[at] >= sizes_.vocabulary || rows.type_ids[at] < 0 ||
+          rows.type_ids[at] >= sizes_.token_types) {
+        refuse("row " + std::to_string(row) + " has a token id or type out of the model's range");
+      }
+    }
+  }
+}
+
+void Encoder::compute(const TokenRows& rows, Workspace& work, float* outputs) const {
+  embed(rows, work);
+  for (int layer = 0; layer < sizes_.layers; ++layer) {
+    const bool last = layer + 1 == sizes_.layers;
+    run_layer(layers_[layer], rows, last && head_.first_token_only(), work);
+  }
+  for (int row = 0; row < rows.count; ++row) {
+    const std::ptrdiff_t at = head_.first_token_only() ? row : rows.begin(row);
+    head_.apply(kernels_, work.hidden.data() + at * sizes_.columns, rows.length(row),
+                work.head.data(), outputs + static_cast<std::ptrdiff_t>(row) * head_.outputs());
+  }
+}
+
+void Encoder::embed(const TokenRows& rows, Workspace& work) const {
+  const std::ptrdiff_t width = sizes_.width;
+  float* x = work.hidden.data();
+  for (int row = 0; row < rows.count; ++row) {
+    for (int position = 0; position < rows.length(row); ++position, x += sizes_.columns) {
+      const std::int64_t at = rows.offsets[row] + position;
+      const float* word = words_ + rows.ids[at] * width;
+      const float* place = positions_ + position * width;
+      const float* type = token_types_ + rows.type_ids[at] * width;
+      for (int i = 0; i < sizes_.width; ++i) x[i] = word[i] + (place[i] + type[i]);
+      // The workspace has held other numbers before.
+      std::fill(x + sizes_.width, x + sizes_.columns, 0.0f);
+    }
+  }
+  normalise(norm_, 0, rows.tokens(), work);
+}
+
+void Encoder::run_layer(const Layer& layer, const TokenRows& rows, bool first_tokens,
+                        Workspace& work) const {
+  const int tokens = rows.tokens();
+  const int attention = sizes_.attention_columns;
+  const QuantisedRows x = work.hidden_int8.view();
+  quantise(work.hidden.data(), layer.query_key_value_smoothing.data(), sizes_.columns, tokens, x);
+  kernels_.dense(x, tokens, layer.key_value.view(), Epilogue::kStore, work.key_value.data(),
+                 2 * attention);
+  // Where only the first tokens are read in the end, only they go on once keys and values of all
+  // tokens are there.
+  if (first_tokens) keep_first_tokens(rows, work);
+  const int left = first_tokens ? rows.count : tokens;
+  kernels_.dense(x, left, layer.query.view(), Epilogue::kStore, work.query.data(), attention);
+  attend(rows, first_tokens, work);
+
+  const QuantisedRows context = work.context_int8.view();
+  quantise(work.context.data(), nullptr, attention, left, context);
+  kernels_.dense(context, left, layer.attention_output.view(), Epilogue::kAdd, work.hidden.data(),
+                 sizes_.columns);
+  normalise(layer.attention_norm, 0, left, work);
+  quantise(work.hidden.data(), layer.ffn_in_smoothing.data(), sizes_.columns, left, x);
+  run_ffn(layer, left, work);
+}
+
+void Encoder::attend(const TokenRows& rows, bool first_tokens, Workspace& work) const {
+  const std::ptrdiff_t columns = sizes_.attention_columns;
+  for (int row = 0; row < rows.count; ++row) {
+    const std::ptrdiff_t begin = rows.begin(row);
+    const std::ptrdiff_t query = first_tokens ? row : begin;
+    const float* keys = work.key_value.data() + begin * 2 * columns;
+    Attention attention;
+    attention.query = work.query.data() + query * columns;
+    attention.query_stride = columns;
+    attention.queries = first_tokens ? 1 : rows.length(row);
+    attention.key = keys;
+    attention.value = keys + columns;
+    attention.key_stride = 2 * columns;
+    attention.tokens = rows.length(row);
+    attention.heads = sizes_.heads;
+    attention.head_columns = sizes_.head_columns;
+    attention.out = work.context.data() + query * columns;
+    attention.out_stride = columns;
+    attention.scratch = work.attention.data();
+    kernels_.attention(attention);
+  }
+}
+
+void Encoder::run_ffn(const Layer& layer, int rows, Workspace& work) const {
+  const QuantisedRows all = work.hidden_int8.view();
+  const QuantisedRows inner = work.ffn_int8.view();
+  for (int begin = 0; begin < rows; begin += kFfnRows) {
+    const int count = std::min(kFfnRows, rows - begin);
+    const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(begin) * sizes_.columns;
+    const QuantisedRows x{all.values + at, all.scales + begin, all.sums + begin};
+    kernels_.dense(x, count, layer.ffn_in.view(), Epilogue::kGelu, work.ffn.data(),
+                   sizes_.ffn_columns);
+    quantise(work.ffn.data(), nullptr, sizes_.ffn_columns, count, inner);
+    kernels_.dense(inner, count, layer.ffn_out.view(), Epilogue::kAdd, work.hidden.data() + at,
+                   sizes_.columns);
+    normalise(layer.output_norm, begin, begin + count, work);
+  }
+}
+
+void Encoder::normalise(const Norm& norm, int begin, int end, Workspace& work) const {
+  for (int row = begin; row < end; ++row) {
+    kernels_.layer_norm(work.hidden.data() + static_cast<std::ptrdiff_t>(row) * sizes_.columns,
+                        sizes_.width, sizes_.columns, norm.scale.data(), norm.shift.data(),
+                        sizes_.epsilon);
+  }
+}
+
+void Encoder::keep_first_tokens(const TokenRows& rows, Workspace& work) const {
+  const std::ptrdiff_t columns = sizes_.columns;
+  const QuantisedRows x = work.hidden_int8.view();
+  // Forwards: a row is never written before it was read. Row 0 is in its place.
+  for (int row = 1; row < rows.count; ++row) {
+    const std::ptrdiff_t from = rows.begin(row);
+    std::copy_n(work.hidden.data() + from * columns, columns, work.hidden.data() + row * columns);
+    std::copy_n(x.values + from * columns, columns, x.values + row * columns);
+    x.scales[row] = x.scales[from];
+    x.sums[row] = x.sums[from];
+  }
+}
+
+void Encoder::quantise(const float* x, const float* smoothing, int columns, int rows,
+                       const QuantisedRows& out) const {
+  for (std::ptrdiff_t row = 0; row < rows; ++row) {
+    kernels_.quantise(x + row * columns, smoothing, columns, out.values + row * columns,
+                      out.scales + row, out.sums + row);
+  }
+}
+
+}  // namespace rerank

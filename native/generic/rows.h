@@ -1,0 +1,79 @@
+// What is done to one row of activations between two products.
+#pragma once
+
+#include "../kernels.h"
+
+namespace rerank {
+namespace {
+
+inline float square_root(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
+
+inline void layer_norm(float* x, int width, int columns, const float* scale, const float* shift,
+                       float epsilon) {
+  // Two sums at a time: one would wait for itself.
+  Floats even = all(0.0f), odd = all(0.0f);
+  for (int i = 0; i < columns; i += 32) {
+    even = add(even, load(x + i));
+    odd = add(odd, load(x + i + 16));
+  }
+  const Floats mean = all(sum(add(even, odd)) / static_cast<float>(width));
+
+  even = odd = all(0.0f);
+  const int full = width / 16 * 16;
+  for (int i = 0; i < full; i += 16) {
+    const Floats centred = subtract(load(x + i), mean);
+    even = times_add(centred, centred, even);
+    const Floats swap = even;
+    even = odd;
+    odd = swap;
+  }
+  if (full < width) {
+    const Floats centred = first(width - full, subtract(load(x + full), mean), all(0.0f));
+    even = times_add(centred, centred, even);
+  }
+  const float variance = sum(add(even, odd)) / static_cast<float>(width);
+
+  const Floats inverse = all(1.0f / square_root(variance + epsilon));
+  for (int i = 0; i < columns; i += 16) {
+    const Floats normal = times(subtract(load(x + i), mean), inverse);
+    store(x + i, times_add(normal, load(scale + i), load(shift + i)));
+  }
+}
+
+template <bool kSmooth>
+inline Floats smoothed(const float* x, const float* smoothing, int i) {
+  return kSmooth ? times(load(x + i), load(smoothing + i)) : load(x + i);
+}
+
+template <bool kSmooth>
+inline void quantise_row(const float* x, const float* smoothing, int columns, std::int8_t* values,
+                         float* scale, std::int32_t* row_sum) {
+  Floats even = all(0.0f), odd = all(0.0f);
+  for (int i = 0; i < columns; i += 32) {
+    even = larger(even, magnitude(smoothed<kSmooth>(x, smoothing, i)));
+    odd = larger(odd, magnitude(smoothed<kSmooth>(x, smoothing, i + 16)));
+  }
+  // A row of zeros gets zeros, and no division by them.
+  constexpr float kSmallest = 1e-30f;
+  const float found = largest(larger(even, odd));
+  const float most = found > kSmallest ? found : kSmallest;
+  *scale = most / 127.0f;
+  const Floats inverse = all(127.0f / most);
+  Counts counts = no_counts();
+  for (int i = 0; i < columns; i += 16) {
+    counts = store_rounded(values + i, times(smoothed<kSmooth>(x, smoothing, i), inverse), counts);
+  }
+  *row_sum = sum(counts);
+}
+
+inline void quantise(const float* x, const float* smoothing, int columns, std::int8_t* values,
+                     float* scale, std::int32_t* row_sum) {
+  if (smoothing == nullptr) {
+    quantise_row<false>(x, smoothing, columns, values, scale, row_sum);
+  } else {
+    quantise_row<true>(x, smoothing, columns, values, scale, row_sum);
+  }
+}
+
+}  // namespace
+}  // namespace rerank

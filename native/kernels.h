@@ -1,0 +1,97 @@
+// What an instruction set must bring. Chosen once, called through this table.
+//
+// Every set computes the same numbers: products of int8 are exact, and the float parts go in one
+// order, 16 lanes at a time, with a fused multiply-add wherever the source says one.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace rerank {
+
+// Rows of activations, symmetric int8: x = values * scale of the row.
+struct QuantisedRows {
+  std::int8_t* values;
+  float* scales;
+  std::int32_t* sums;  // of each row's values
+};
+
+// See RerankDense; `weights` packed as packing.h says.
+struct Dense {
+  const std::uint8_t* weights;
+  const float* scales;
+  const float* bias;
+  int outputs, inputs;
+};
+
+// What becomes of a product's element y before it is stored.
+enum class Epilogue {
+  kStore,  // out = y
+  kGelu,   // out = gelu(y)
+  kAdd,    // out = out + y
+};
+
+// Softmax(query keys^T) values of one row, every head. Strides in floats.
+struct Attention {
+  const float* query;
+  std::ptrdiff_t query_stride;
+  int queries;
+  const float* key;
+  const float* value;
+  std::ptrdiff_t key_stride;  // of values too
+  int tokens;
+  int heads;
+  int head_columns;
+  float* out;
+  std::ptrdiff_t out_stride;
+  float* scratch;  // attention_scratch_floats()
+};
+
+// Queries that share one pass over keys and values.
+constexpr int kAttentionQueries = 8;
+
+constexpr std::size_t attention_scratch_floats(int tokens, int head_columns) {
+  return static_cast<std::size_t>(head_columns + kAttentionQueries) * ((tokens + 15) / 16 * 16);
+}
+
+struct Kernels {
+  const char* name;
+
+  // How weights are packed: columns of one panel, and what is added to each weight.
+  int panel_columns;
+  int weight_offset;
+
+  // Around all other calls of one thread; null where there is nothing to do.
+  void (*begin)();
+  void (*end)();
+
+  // out[row][column] for `count` rows. Values must be readable up to a multiple of 32 rows.
+  void (*dense)(const QuantisedRows& rows, int count, const Dense& dense, Epilogue epilogue,
+                float* out, std::ptrdiff_t out_stride);
+
+  // One row: values = round(x * smoothing / scale), scale = max |x * smoothing| / 127.
+  // No smoothing where it is null.
+  void (*quantise)(const float* x, const float* smoothing, int columns, std::int8_t* values,
+                   float* scale, std::int32_t* sum);
+
+  // One row in place. The columns from `width` on are zero, and stay so where scale and shift are.
+  void (*layer_norm)(float* x, int width, int columns, const float* scale, const float* shift,
+                     float epsilon);
+
+  void (*attention)(const Attention& attention);
+
+  // out[row][column] = sum over k of a[row][k] b[k][column], columns a multiple of 16.
+  void (*multiply)(const float* a, std::ptrdiff_t a_stride, int rows, const float* b,
+                   std::ptrdiff_t b_stride, int depth, int columns, float* out,
+                   std::ptrdiff_t out_stride);
+
+  void (*tanh)(float* x, int count);  // in place, count a multiple of 16
+  void (*gelu)(float* x, int count);  // as the epilogue; for tests
+};
+
+const Kernels& avx2_kernels();
+const Kernels& avx512_kernels();
+const Kernels& amx_kernels();
+const Kernels& emulated_amx_kernels();  // AMX tiles played in plain code, for tests
+
+}  // namespace rerank

@@ -1,0 +1,136 @@
+"""The calls, as data: what to send, how to read what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from rerank_client.answers import Embedding, ModelDescription, Ranking, SearchResult
+from rerank_client.asking import Document, Filter, Priority
+from rerank_client.reading import read_embedding, read_model, read_ranking, read_search
+from rerank_proto.rerank.v1 import rerank_pb2 as pb
+from rerank_proto.rerank.v1 import rerank_pb2_grpc as pb_grpc
+
+Answer = TypeVar("Answer")
+
+_PRIORITIES = {
+    Priority.INTERACTIVE: pb.PRIORITY_INTERACTIVE,
+    Priority.BATCH: pb.PRIORITY_BATCH,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[Answer]):
+    """One call, ready to be sent over a channel of either kind."""
+
+    rpc: str
+    request: Any
+    read: Callable[[Any], Answer]
+    timeout_s: float | None
+    """None: the client's."""
+
+
+def rpcs(channel: Any) -> dict[str, Any]:
+    """The RPCs of a channel, blocking or asynchronous as the channel is."""
+    return {
+        "Rerank": pb_grpc.RerankServiceStub(channel).Rerank,
+        "Embed": pb_grpc.EmbedServiceStub(channel).Embed,
+        "Search": pb_grpc.SearchServiceStub(channel).Search,
+        "ModelInfo": pb_grpc.ModelServiceStub(channel).ModelInfo,
+    }
+
+
+def rerank(
+    query: str,
+    documents: Sequence[Document],
+    *,
+    top_n: int = 0,
+    model: str = "",
+    strict: bool = False,
+    priority: Priority = Priority.INTERACTIVE,
+    timeout_s: float | None = None,
+) -> Call[Ranking]:
+    """Orders `documents` by their relevance to `query`; `top_n` 0 keeps all.
+
+    Always an order of the documents, unless `strict`: what was not scored follows in first-stage
+    order, and `degraded` says why.
+    """
+    request = pb.RerankRequest(
+        query=query,
+        documents=[_document(item) for item in documents],
+        top_n=top_n,
+        model=model,
+        strict=strict,
+        priority=_PRIORITIES[priority],
+    )
+    return Call("Rerank", request, read_ranking, timeout_s)
+
+
+def embed(
+    texts: Sequence[str],
+    *,
+    model: str = "",
+    priority: Priority = Priority.INTERACTIVE,
+    timeout_s: float | None = None,
+) -> Call[Embedding]:
+    """One vector a text."""
+    request = pb.EmbedRequest(texts=texts, model=model, priority=_PRIORITIES[priority])
+    return Call("Embed", request, read_embedding, timeout_s)
+
+
+def search(  # noqa: PLR0913  the contract's fields, all but two of them optional
+    profile: str,
+    query: str,
+    *,
+    page_size: int = 0,
+    page_token: str = "",
+    filters: Sequence[Filter] = (),
+    facets: Sequence[str] = (),
+    parameters: Mapping[str, str] | None = None,
+    explain: bool = False,
+    strict: bool = False,
+    priority: Priority = Priority.INTERACTIVE,
+    timeout_s: float | None = None,
+) -> Call[SearchResult]:
+    """Searches by one of the server's profiles; `page_size` 0 is the profile's."""
+    request = pb.SearchRequest(
+        profile=profile,
+        query=query,
+        page_size=page_size,
+        page_token=page_token,
+        filters=[_filter(item) for item in filters],
+        facets=facets,
+        parameters=parameters or {},
+        explain=explain,
+        strict=strict,
+        priority=_PRIORITIES[priority],
+    )
+    return Call("Search", request, read_search, timeout_s)
+
+
+def model_info(model: str = "", *, timeout_s: float | None = None) -> Call[ModelDescription]:
+    """Describes a model of the server; empty is the default cross-encoder."""
+    return Call("ModelInfo", pb.ModelInfoRequest(model=model), read_model, timeout_s)
+
+
+def _document(document: Document) -> pb.Document:
+    return pb.Document(
+        id=document.id,
+        text=document.text,
+        fields={name: _field(value) for name, value in document.fields.items()},
+        version=document.version,
+        first_stage_score=document.first_stage_score,
+        first_stage_rank=document.first_stage_rank,
+    )
+
+
+def _field(value: str | Sequence[str]) -> pb.FieldValue:
+    return pb.FieldValue(values=[value] if isinstance(value, str) else value)
+
+
+def _filter(condition: Filter) -> pb.Filter:
+    if condition.any_of:
+        return pb.Filter(field=condition.field, any_of=pb.Values(values=condition.any_of))
+    ends = pb.Range(at_least=condition.at_least, below=condition.below)
+    return pb.Filter(field=condition.field, range=ends)

@@ -1,0 +1,27 @@
+"""The model folder: a Hugging Face folder with a manifest that says what is in it."""
+
+from rerank_core.artifact.folder import Artifact, open_artifact, seal_artifact
+from rerank_core.artifact.manifest import (
+    FORMAT,
+    MANIFEST_NAME,
+    Licence,
+    Manifest,
+    Metric,
+    Output,
+    ProbabilityCalibration,
+)
+from rerank_core.artifact.named import named_folder
+
+__all__ = [
+    "FORMAT",
+    "MANIFEST_NAME",
+    "Artifact",
+    "Licence",
+    "Manifest",
+    "Metric",
+    "Output",
+    "ProbabilityCalibration",
+    "named_folder",
+    "open_artifact",
+    "seal_artifact",
+]

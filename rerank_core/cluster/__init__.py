@@ -1,0 +1,1 @@
+"""OpenSearch: connection, errors, templates, release records."""

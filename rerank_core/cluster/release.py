@@ -1,0 +1,146 @@
+"""What an index was built with, and which index an alias stands for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from opensearchpy import AsyncOpenSearch, OpenSearch
+from pydantic import AwareDatetime
+
+from rerank_core import records
+from rerank_core.cluster.failures import cluster_errors
+from rerank_core.errors import ClusterRefused, ConfigError, ReleaseError
+
+# The cluster's rule for index names, less what only confuses; room is left for a timestamp.
+_ALIAS = re.compile(r"[a-z0-9][a-z0-9_.-]{0,199}")
+_NOT_FOUND = 404
+
+
+@dataclass(frozen=True)
+class Release:
+    """The record in ``_meta.release`` of an index's mapping, written last by the index builder.
+
+    An index without one is unfinished or not ours. Keys that a reader does not know are ignored,
+    so that a newer builder may add some.
+    """
+
+    encoder_name: str
+    """The bi-encoder that computed the vectors, as its artifact names it."""
+    encoder_hash: str
+    """Its model hash; vectors of another one are not comparable. 64 hex digits."""
+    encoder_recipe_hash: str
+    """Hash of the recipe whose text the vectors stand for."""
+    recipe_hash: str
+    """Hash of the cross-encoder's recipe that composed ``rerank_text``."""
+    mapping_hash: str
+    """Over fields, vector method and text analysis."""
+    templates: Mapping[str, str]
+    """Ids of the stored search templates by name, tried on this index before it went live."""
+    built_at: AwareDatetime
+    documents: int
+    rejected: int
+    """Rows of the catalogue that are not in the index."""
+    builder_version: str
+
+
+def resolve_alias(client: OpenSearch, alias: str) -> tuple[str, Release]:
+    """The one index behind an alias and its release, in one request.
+
+    Raises `ReleaseError` where there is none, more than one, or no readable release, each with
+    the mend; `ConfigError` where `alias` cannot be an alias; and `ClusterError`.
+    """
+    found = index_behind(client, alias)
+    if found is None:
+        raise _nothing_behind(alias)
+    return found[0], read_release(*found)
+
+
+async def resolve_alias_async(client: AsyncOpenSearch, alias: str) -> tuple[str, Release]:
+    """`resolve_alias` for an event loop."""
+    check_alias(alias)
+    try:
+        with cluster_errors(f"resolving alias {alias!r}"):
+            answer = await client.indices.get_mapping(index=alias)
+    except ClusterRefused as refusal:
+        if refusal.status == _NOT_FOUND:
+            raise _nothing_behind(alias) from refusal
+        raise
+    index, mapping = _only_index(alias, answer)
+    return index, read_release(index, mapping)
+
+
+def index_behind(client: OpenSearch, alias: str) -> tuple[str, dict[str, Any]] | None:
+    """The one index behind an alias and its mapping; None where the name is free.
+
+    Raises as `resolve_alias` for everything but a missing alias or release.
+    """
+    check_alias(alias)
+    try:
+        with cluster_errors(f"resolving alias {alias!r}"):
+            answer = client.indices.get_mapping(index=alias)
+    except ClusterRefused as refusal:
+        if refusal.status == _NOT_FOUND:
+            return None
+        raise
+    return _only_index(alias, answer)
+
+
+def check_alias(alias: str) -> None:
+    """Raises `ConfigError` for what cannot be one alias, such as a wildcard or a list."""
+    if not _ALIAS.fullmatch(alias):
+        raise ConfigError(
+            f"alias {alias!r}: 1 to 200 lower-case letters, digits, '_', '.' and '-', "
+            "beginning with a letter or digit"
+        )
+
+
+def read_release(index: str, mapping: Mapping[str, Any]) -> Release:
+    """The release in an index's mapping. Raises `ReleaseError` where it is missing or unreadable.
+
+    `mapping` is the object under ``mappings`` in the cluster's answer.
+    """
+    meta = mapping.get("_meta")
+    if not isinstance(meta, dict) or "release" not in meta:
+        raise ReleaseError(
+            f"index {index}: its mapping has no _meta.release, so it is unfinished or was not "
+            "written by the index builder; rebuild it with python -m index_builder"
+        )
+    where = f"index {index}: _meta.release cannot be read, rebuild the index; found"
+    return records.read_value(Release, meta["release"], where, ReleaseError)
+
+
+def write_release(client: OpenSearch, index: str, release: Release) -> None:
+    """Makes a finished index one that can serve. Raises `ClusterError`."""
+    with cluster_errors(f"writing the release record of {index}"):
+        client.indices.put_mapping(
+            index=index, body={"_meta": {"release": records.to_json(release)}}
+        )
+
+
+def _only_index(alias: str, answer: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    if alias in answer:
+        raise ReleaseError(
+            f"{alias!r} is an index, not an alias; choose another alias, or reindex that index "
+            "under another name and delete it"
+        )
+    if len(answer) != 1:
+        raise ReleaseError(
+            f"alias {alias!r} stands for {_listed(answer)}, it must stand for exactly one index; "
+            "remove it from the others with POST _aliases"
+        )
+    [(index, body)] = answer.items()
+    return index, body["mappings"]
+
+
+def _nothing_behind(alias: str) -> ReleaseError:
+    return ReleaseError(
+        f"no alias {alias!r} on the cluster; build an index with "
+        f"python -m index_builder rebuild CATALOGUE --alias {alias}"
+    )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))

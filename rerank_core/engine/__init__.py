@@ -1,0 +1,30 @@
+"""From a model and texts to logits or vectors: one work queue, several numeric paths."""
+
+from rerank_core.engine.cores import usable_cores
+from rerank_core.engine.engine import Engine, Vectors
+from rerank_core.engine.model import (
+    BiEncoder,
+    CrossEncoder,
+    Model,
+    load_bi_encoder,
+    load_cross_encoder,
+)
+from rerank_core.engine.queue import Priority
+from rerank_core.engine.stream import Ended, Scored, ScoreStream
+from rerank_core.engine.times import WorkTimes
+
+__all__ = [
+    "BiEncoder",
+    "CrossEncoder",
+    "Ended",
+    "Engine",
+    "Model",
+    "Priority",
+    "ScoreStream",
+    "Scored",
+    "Vectors",
+    "WorkTimes",
+    "load_bi_encoder",
+    "load_cross_encoder",
+    "usable_cores",
+]

@@ -1,0 +1,163 @@
+"""Loaded models: text in, tokens, forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rerank_core.artifact import Artifact
+from rerank_core.engine.graph import EncoderGraph
+from rerank_core.engine.native_weights import read_smoothing
+from rerank_core.engine.onnx_path import ExportedOnnxPath, OnnxPath
+from rerank_core.engine.path import NumericPath
+from rerank_core.engine.selection import (
+    LoadedPath,
+    PathChoice,
+    chosen_path,
+    encoder_graph,
+    load_path,
+)
+from rerank_core.engine.shape import BertShape, Pooling, read_pooling, read_shape
+from rerank_core.engine.weights import Weights, read_weights
+from rerank_core.errors import ArtifactError
+from rerank_core.text import PackedTokens, TextEncoder
+
+_WEIGHTS = "model.safetensors"
+_EXPORTED = "onnx/model.onnx"
+_PORTABLE = "onnxruntime"
+_ASKED_FOR = "ONNX Runtime was asked for"
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """An artifact, ready to compute. Equal to itself alone."""
+
+    artifact: Artifact
+    text: TextEncoder
+    path: NumericPath
+    path_reason: str
+    """Why it computes on this path."""
+    path_fallback: bool
+    """The native kernel was wanted and is not what runs: worth a warning."""
+
+    @property
+    def name(self) -> str:
+        """As the manifest names it."""
+        return self.artifact.manifest.name
+
+    @property
+    def hash(self) -> str:
+        """The manifest's model hash, 64 hex digits."""
+        return self.artifact.manifest.model_hash
+
+    @property
+    def numeric_path(self) -> str:
+        """How it computes."""
+        return self.path.name
+
+    @property
+    def deterministic(self) -> bool:
+        """True where an output is bit-equal whatever it is computed with."""
+        return self.path.deterministic
+
+
+@dataclass(frozen=True, eq=False)
+class CrossEncoder(Model):
+    """Scores (query, product) pairs."""
+
+    def compose(self, query: str, products: Sequence[str]) -> PackedTokens:
+        """One row a pair."""
+        return self.text.pairs(query, products)
+
+    def logits(self, outputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """The relevance logit out of a forward pass's columns, shape ``(rows,)``."""
+        return outputs[:, self.artifact.manifest.output.index]
+
+
+@dataclass(frozen=True, eq=False)
+class BiEncoder(Model):
+    """Turns texts into vectors of unit length."""
+
+    @property
+    def dimensions(self) -> int:
+        """Columns of a vector."""
+        return self.path.columns
+
+    def compose(self, texts: Sequence[str]) -> PackedTokens:
+        """One row a text."""
+        return self.text.texts(texts)
+
+
+def load_cross_encoder(artifact: Artifact, choice: PathChoice | None = None) -> CrossEncoder:
+    """A cross-encoder, computed from the folder's weights on the path that `choice` gives.
+
+    None is the environment's choice. An exported `onnx/model.onnx` is used only where there are
+    no weights. Raises `ArtifactError`, and `SetupError` for a choice that cannot be met.
+    """
+    _require(artifact, "cross-encoder")
+    shape = read_shape(artifact)
+    loaded = _load(artifact, shape, None, choice or chosen_path())
+    columns = loaded.path.columns
+    if artifact.manifest.output.index not in range(columns):
+        raise ArtifactError(
+            f"{artifact.folder}: output.index is {artifact.manifest.output.index}, the classifier "
+            f"has {columns} outputs, counted from 0; seal the folder with one of them"
+        )
+    text = _text_encoder(artifact, shape)
+    return CrossEncoder(artifact, text, loaded.path, loaded.reason, loaded.fallback)
+
+
+def load_bi_encoder(artifact: Artifact, choice: PathChoice | None = None) -> BiEncoder:
+    """A bi-encoder; as `load_cross_encoder`."""
+    _require(artifact, "bi-encoder")
+    shape = read_shape(artifact)
+    loaded = _load(artifact, shape, read_pooling(artifact), choice or chosen_path())
+    text = _text_encoder(artifact, shape)
+    return BiEncoder(artifact, text, loaded.path, loaded.reason, loaded.fallback)
+
+
+def _load(
+    artifact: Artifact, shape: BertShape, pooling: Pooling | None, choice: PathChoice
+) -> LoadedPath:
+    if not (artifact.folder / _WEIGHTS).is_file():
+        if choice == "native":
+            raise ArtifactError(
+                f"{artifact.folder / _WEIGHTS}: missing; the native kernel computes from weights"
+            )
+        exported = ExportedOnnxPath(artifact.folder / _EXPORTED, pooling)
+        return LoadedPath(exported, f"the folder has no {_WEIGHTS}", fallback=choice != _PORTABLE)
+    if choice == _PORTABLE:
+        return LoadedPath(OnnxPath(_graph(artifact, shape, pooling)), _ASKED_FOR, fallback=False)
+    smoothing = read_smoothing(artifact.manifest.quantisation, shape)
+    return load_path(_weights(artifact, shape, pooling), shape, pooling, smoothing, choice)
+
+
+def _weights(artifact: Artifact, shape: BertShape, pooling: Pooling | None) -> Weights:
+    return read_weights(artifact.folder / _WEIGHTS, shape, classifier=pooling is None)
+
+
+def _graph(artifact: Artifact, shape: BertShape, pooling: Pooling | None) -> EncoderGraph:
+    # The tensors end with this call; a graph holds its own, so a model is in memory once less
+    # while its session is made.
+    return encoder_graph(_weights(artifact, shape, pooling), shape, pooling)
+
+
+def _text_encoder(artifact: Artifact, shape: BertShape) -> TextEncoder:
+    tokenizer_json = (artifact.folder / "tokenizer.json").read_text(encoding="utf-8")
+    encoder = TextEncoder(tokenizer_json, artifact.manifest.recipe)
+    if encoder.vocabulary_size > shape.vocabulary:
+        raise ArtifactError(
+            f"{artifact.folder}: tokenizer.json has ids up to {encoder.vocabulary_size - 1}, the "
+            f"model reads {shape.vocabulary}; take tokenizer and weights from one model"
+        )
+    return encoder
+
+
+def _require(artifact: Artifact, kind: str) -> None:
+    if artifact.manifest.kind != kind:
+        raise ArtifactError(
+            f"{artifact.folder}: is a {artifact.manifest.kind}, a {kind} is needed here"
+        )

@@ -1,0 +1,114 @@
+"""Forward passes in int8 on the native kernel: no padding, no batches, bit-equal scores."""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from ctypes import byref
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from rerank_core.engine import native_library as native
+from rerank_core.engine.native_weights import PackedModel, Smoothing
+from rerank_core.engine.path import Rows
+from rerank_core.engine.shape import BertShape, Pooling
+from rerank_core.engine.weights import Weights
+from rerank_core.errors import ArtifactError, ScoringError
+from rerank_core.text import PackedTokens
+
+# A unit goes through all layers while it is hot in cache. Fewer tokens read the weights more
+# often, more leave the cores unevenly loaded at the end of a request.
+_UNIT_TOKENS = 128
+
+
+class NativePath:
+    """An encoder in int8. A row's output is bit-equal alone, in any unit, order and thread.
+
+    It is also bit-equal on every instruction set that the kernel knows, so they share a name.
+    """
+
+    name = "native-int8"
+    deterministic = True
+
+    def __init__(
+        self,
+        weights: Weights,
+        shape: BertShape,
+        pooling: Pooling | None = None,
+        smoothing: tuple[Smoothing, ...] | None = None,
+        *,
+        instruction_set: str | None = None,
+        library: Path | None = None,
+    ) -> None:
+        """A classifier, or with `pooling` vectors of unit length; the best instruction set.
+
+        Raises `ToolMissingError` without the library, `ArtifactError` where no instruction set
+        is usable here or the shape is beyond the kernel.
+        """
+        self._library = native.load_library(library)
+        usable = native.instruction_sets(self._library)
+        chosen = instruction_set or (usable[0] if usable else None)
+        if chosen is None:
+            raise ArtifactError("the native kernel needs AVX2, which this machine lacks")
+        self.instruction_set = chosen
+        packed = PackedModel(weights, shape)
+        message = native.Message()
+        handle = self._library.rerank_encoder_new(
+            byref(packed.c_shape()),
+            byref(packed.c_weights(smoothing)),
+            byref(packed.c_head(pooling)),
+            chosen.encode("ascii"),
+            message.buffer,
+            message.size,
+        )
+        if not handle:
+            raise ArtifactError(f"the native kernel refuses the model: {message}")
+        self._handle = ctypes.c_void_p(handle)
+        self._tables = packed.tables
+        self.columns = int(self._library.rerank_encoder_outputs(self._handle))
+        weakref.finalize(self, self._library.rerank_encoder_delete, self._handle)
+
+    def plan(self, tokens: PackedTokens) -> list[Rows]:
+        """Units of neighbours of at most 128 tokens, or one row."""
+        return neighbouring_units(tokens.lengths)
+
+    def forward(self, tokens: PackedTokens) -> npt.NDArray[np.float32]:
+        """Outputs of any rows, shape ``(rows, columns)``. Raises `ScoringError`."""
+        outputs = np.empty((len(tokens), self.columns), np.float32)
+        message = native.Message()
+        failed = self._library.rerank_encoder_forward(
+            self._handle,
+            # Another dtype or a strided view would be read as garbage.
+            _address(np.ascontiguousarray(tokens.ids, np.int32)),
+            _address(np.ascontiguousarray(tokens.type_ids, np.int32)),
+            _address(np.ascontiguousarray(tokens.offsets, np.int64)),
+            len(tokens),
+            _address(outputs),
+            message.buffer,
+            message.size,
+        )
+        if failed:
+            raise ScoringError(f"the native kernel refuses the rows: {message}")
+        return outputs
+
+
+def neighbouring_units(
+    lengths: npt.NDArray[np.int64], unit_tokens: int = _UNIT_TOKENS
+) -> list[Rows]:
+    """Splits rows in their order into units of at most `unit_tokens`, or one row."""
+    units: list[Rows] = []
+    begin = tokens = 0
+    for row, length in enumerate(lengths.tolist()):
+        if row > begin and tokens + length > unit_tokens:
+            units.append(np.arange(begin, row))
+            begin, tokens = row, 0
+        tokens += length
+    if begin < len(lengths):
+        units.append(np.arange(begin, len(lengths)))
+    return units
+
+
+def _address(array: npt.NDArray[np.generic]) -> ctypes.c_void_p:
+    return array.ctypes.data_as(ctypes.c_void_p)  # holds the array

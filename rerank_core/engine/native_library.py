@@ -1,0 +1,150 @@
+"""The compiled kernel library: where it is, and its functions with their types."""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import POINTER, Structure, c_char_p, c_float, c_int32, c_size_t, c_void_p
+from functools import cache
+from pathlib import Path
+
+import rerank_core.engine
+from rerank_core.errors import ToolMissingError
+
+_NAME = "librerank_native.so"
+_MESSAGE_BYTES = 512
+
+
+class Shape(Structure):
+    """`RerankShape` in native/c_interface.h; so are the others here."""
+
+    _fields_ = (
+        *((name, c_int32) for name in ("layers", "width", "heads", "head_width", "ffn_width")),
+        *((name, c_int32) for name in ("vocabulary", "positions", "token_types")),
+        ("epsilon", c_float),
+    )
+
+
+class Dense(Structure):
+    """int8 weights with a scale and a bias an output."""
+
+    _fields_ = (
+        ("weights", c_void_p),
+        ("scales", c_void_p),
+        ("bias", c_void_p),
+        ("outputs", c_int32),
+        ("inputs", c_int32),
+    )
+
+
+class Norm(Structure):
+    """A layer normalisation."""
+
+    _fields_ = (("scale", c_void_p), ("shift", c_void_p))
+
+
+class Layer(Structure):
+    """One layer of the encoder."""
+
+    _fields_ = (
+        ("query", Dense),
+        ("key_value", Dense),
+        ("attention_output", Dense),
+        ("ffn_in", Dense),
+        ("ffn_out", Dense),
+        ("attention_norm", Norm),
+        ("output_norm", Norm),
+        ("query_key_value_smoothing", c_void_p),
+        ("ffn_in_smoothing", c_void_p),
+    )
+
+
+class Weights(Structure):
+    """The encoder without its head."""
+
+    _fields_ = (
+        ("words", c_void_p),
+        ("positions", c_void_p),
+        ("token_types", c_void_p),
+        ("norm", Norm),
+        ("layers", POINTER(Layer)),
+    )
+
+
+class Head(Structure):
+    """A classifier, or the way to a vector."""
+
+    _fields_ = (
+        ("kind", c_int32),
+        ("outputs", c_int32),
+        ("pooler", c_void_p),
+        ("pooler_bias", c_void_p),
+        ("classifier", c_void_p),
+        ("classifier_bias", c_void_p),
+    )
+
+
+CLASSIFIER, MEAN_VECTOR, FIRST_VECTOR = range(3)
+
+
+class Message:
+    """Room for the library's reason when it refuses."""
+
+    def __init__(self) -> None:
+        self.buffer = ctypes.create_string_buffer(_MESSAGE_BYTES)
+        self.size = _MESSAGE_BYTES
+
+    def __str__(self) -> str:
+        return self.buffer.value.decode("utf-8", "replace")
+
+
+@cache
+def load_library(path: Path | None = None) -> ctypes.CDLL:
+    """The library beside this package, or at `path`.
+
+    Raises `ToolMissingError` where the package was built without it.
+    """
+    found = path or _find()
+    try:
+        library = ctypes.CDLL(str(found))
+    except OSError as error:
+        raise ToolMissingError(f"{found}: cannot be loaded: {error}") from error
+    reason = (c_void_p, c_size_t)
+    library.rerank_instruction_sets.argtypes = ()
+    library.rerank_instruction_sets.restype = c_char_p
+    library.rerank_encoder_new.argtypes = (
+        *(POINTER(kind) for kind in (Shape, Weights, Head)),
+        c_char_p,
+        *reason,
+    )
+    library.rerank_encoder_new.restype = c_void_p
+    library.rerank_encoder_delete.argtypes = (c_void_p,)
+    library.rerank_encoder_delete.restype = None
+    library.rerank_encoder_outputs.argtypes = (c_void_p,)
+    library.rerank_encoder_outputs.restype = c_int32
+    ids_types_offsets = (c_void_p, c_void_p, c_void_p)
+    rows_outputs = (c_int32, c_void_p)
+    library.rerank_encoder_forward.argtypes = (
+        c_void_p,
+        *ids_types_offsets,
+        *rows_outputs,
+        *reason,
+    )
+    library.rerank_encoder_forward.restype = c_int32
+    return library
+
+
+def instruction_sets(library: ctypes.CDLL) -> list[str]:
+    """Names of what this machine can run, best first; empty where it can run none."""
+    return [name for name in library.rerank_instruction_sets().decode("ascii").split(",") if name]
+
+
+def _find() -> Path:
+    # An installed package is one folder; an editable one is two, the source and the build's.
+    for folder in rerank_core.engine.__path__:
+        path = Path(folder) / _NAME
+        if path.exists():
+            return path
+    raise ToolMissingError(
+        "the native kernel was not built with this package; install g++ 11 or newer on x86-64 "
+        "and install rerank-sidecar again"
+    )

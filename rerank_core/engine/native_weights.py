@@ -1,0 +1,236 @@
+"""Weights as the native kernel takes them: int8 an output, smoothed, padded to whole tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rerank_core.engine import native_library as native
+from rerank_core.engine.shape import BertShape, Pooling
+from rerank_core.engine.weights import Weights
+from rerank_core.errors import ArtifactError
+
+Floats = npt.NDArray[np.float32]
+
+# As native/sizes.h pads.
+_TILE_COLUMNS = 64
+_VECTOR_FLOATS = 16
+
+# A channel whose weights are all small must not be blown up beyond reason.
+_SMALLEST_IMPORTANCE = 1e-3
+
+ALPHA = 0.5
+"""How much of an outlier moves into the weights: all at 1, none at 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class Smoothing:
+    """What one layer's inputs reach: the largest magnitude a channel, each ``(width,)``."""
+
+    attention_input: Floats
+    ffn_input: Floats
+
+
+def read_smoothing(
+    quantisation: Mapping[str, Any] | None, shape: BertShape
+) -> tuple[Smoothing, ...] | None:
+    """The smoothing in a manifest's `quantisation`; None where there is none.
+
+    Raises `ArtifactError` where it does not fit the encoder.
+    """
+    if quantisation is None:
+        return None
+    try:
+        read = tuple(
+            Smoothing(*(_channels(layer[key], shape) for key in ("attention_input", "ffn_input")))
+            for layer in quantisation["layers"]
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(
+            f"manifest: quantisation: {error!r}; each layer needs attention_input and "
+            f"ffn_input, {shape.width} finite magnitudes each; calibrate again"
+        ) from error
+    if len(read) != shape.layers:
+        raise ArtifactError(
+            f"manifest: quantisation has {len(read)} layers, the model {shape.layers}"
+        )
+    return read
+
+
+def _channels(values: Any, shape: BertShape) -> Floats:
+    channels = np.array(values, np.float32)
+    if channels.shape != (shape.width,) or not np.isfinite(channels).all() or (channels < 0).any():
+        raise ValueError(f"found {channels.shape}")
+    return channels
+
+
+def quantise_weight(weight: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
+    """int8 ``(outputs, inputs)`` and a scale an output, such that weight = int8 * scale."""
+    most = np.abs(weight).max(axis=1)
+    scales = np.where(most > 0, most, 1.0).astype(np.float32) / np.float32(127)
+    rounded = np.rint(weight / scales[:, None])
+    return np.clip(rounded, -127, 127).astype(np.int8), scales
+
+
+def smoothing_factors(most: Floats, weight: Floats, alpha: float = ALPHA) -> Floats:
+    """What each input channel is divided by and its weights multiplied with, ``(inputs,)``.
+
+    Moves outliers of the activations into the weights, which have scales of their own:
+    most^alpha / importance^(1 - alpha), importance the largest weight of the channel relative to
+    its output's. The geometric mean is 1. SmoothQuant, Xiao et al. 2023, arXiv:2211.10438.
+    """
+    relative = np.abs(weight) / np.maximum(np.abs(weight).max(axis=1, keepdims=True), 1e-30)
+    importance = np.maximum(relative.max(axis=0), _SMALLEST_IMPORTANCE)
+    factors = np.maximum(most, 1e-6) ** alpha / importance ** (1 - alpha)
+    return np.asarray(factors / np.exp(np.log(factors).mean()), np.float32)
+
+
+@dataclass
+class PackedModel:
+    """The C structures of one model; they point into the arrays that are kept here."""
+
+    weights: Weights
+    shape: BertShape
+    tables: list[npt.NDArray[np.generic]] = field(default_factory=list)
+    """The embeddings, which the library reads in place."""
+    copied: list[npt.NDArray[np.generic]] = field(default_factory=list)
+    """All else, of use until the library has made its encoder."""
+
+    def c_shape(self) -> native.Shape:
+        """Sizes before padding."""
+        shape = self.shape
+        return native.Shape(
+            shape.layers,
+            shape.width,
+            shape.heads,
+            shape.head_width,
+            shape.ffn_width,
+            shape.vocabulary,
+            shape.positions,
+            shape.token_types,
+            shape.epsilon,
+        )
+
+    def c_weights(self, smoothing: tuple[Smoothing, ...] | None) -> native.Weights:
+        """The encoder; without smoothing the factors are ones."""
+        layers = (native.Layer * self.shape.layers)(
+            *(
+                self._layer(f"encoder.layer.{layer}", smoothing[layer] if smoothing else None)
+                for layer in range(self.shape.layers)
+            )
+        )
+        names = ("word_embeddings", "position_embeddings", "token_type_embeddings")
+        self.tables = [
+            np.ascontiguousarray(self.weights[f"embeddings.{name}.weight"], np.float32)
+            for name in names
+        ]
+        return native.Weights(
+            *(table.ctypes.data for table in self.tables),
+            self._norm("embeddings.LayerNorm"),
+            layers,
+        )
+
+    def c_head(self, pooling: Pooling | None) -> native.Head:
+        """The classifier where `pooling` is None, otherwise the way to a vector."""
+        if pooling is not None:
+            kind = native.MEAN_VECTOR if pooling == "mean" else native.FIRST_VECTOR
+            return native.Head(kind=kind, outputs=self.shape.width)
+        columns = _round_up(self.shape.width, _TILE_COLUMNS)
+        head = native.Head(kind=native.CLASSIFIER, outputs=len(self.weights["classifier.bias"]))
+        if "pooler.dense.weight" in self.weights:
+            head.pooler = self._float(_pad(self.weights["pooler.dense.weight"].T, columns, columns))
+            head.pooler_bias = self._float(_pad(self.weights["pooler.dense.bias"], columns))
+        outputs = _round_up(head.outputs, _VECTOR_FLOATS)
+        head.classifier = self._float(_pad(self.weights["classifier.weight"].T, columns, outputs))
+        head.classifier_bias = self._float(_pad(self.weights["classifier.bias"], outputs))
+        return head
+
+    def _layer(self, name: str, reached: Smoothing | None) -> native.Layer:
+        query, key, value = (
+            self._matrix(f"{name}.attention.self.{part}") for part in ("query", "key", "value")
+        )
+        scale = np.float32(1 / np.sqrt(self.shape.head_width))
+        query = (query[0] * scale, query[1] * scale)
+        ffn_in = self._matrix(f"{name}.intermediate.dense")
+        ones = np.ones(self.shape.width, np.float32)
+        attention_factors = ffn_factors = ones
+        if reached is not None:
+            together = np.concatenate([query[0], key[0], value[0]])
+            attention_factors = smoothing_factors(reached.attention_input, together)
+            ffn_factors = smoothing_factors(reached.ffn_input, ffn_in[0])
+        key_value = [self._heads(weight, bias, attention_factors) for weight, bias in (key, value)]
+        output, output_bias = self._matrix(f"{name}.attention.output.dense")
+        columns = _round_up(self.shape.width, _TILE_COLUMNS)
+        ffn_columns = _round_up(self.shape.ffn_width, _TILE_COLUMNS)
+        ffn_out, ffn_out_bias = self._matrix(f"{name}.output.dense")
+        return native.Layer(
+            query=self._dense(*self._heads(*query, attention_factors)),
+            key_value=self._dense(
+                *(np.concatenate(parts) for parts in zip(*key_value, strict=True))
+            ),
+            attention_output=self._dense(
+                _pad(self._spread(output.T).T, columns), _pad(output_bias, columns)
+            ),
+            ffn_in=self._dense(
+                _pad(ffn_in[0] * ffn_factors, ffn_columns, columns), _pad(ffn_in[1], ffn_columns)
+            ),
+            ffn_out=self._dense(_pad(ffn_out, columns, ffn_columns), _pad(ffn_out_bias, columns)),
+            attention_norm=self._norm(f"{name}.attention.output.LayerNorm"),
+            output_norm=self._norm(f"{name}.output.LayerNorm"),
+            query_key_value_smoothing=self._float(_pad(np.reciprocal(attention_factors), columns)),
+            ffn_in_smoothing=self._float(_pad(np.reciprocal(ffn_factors), columns)),
+        )
+
+    def _matrix(self, name: str) -> tuple[Floats, Floats]:
+        return self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
+
+    def _heads(self, weight: Floats, bias: Floats, factors: Floats) -> tuple[Floats, Floats]:
+        columns = _round_up(self.shape.width, _TILE_COLUMNS)
+        return self._spread(_pad(weight * factors, len(weight), columns)), self._spread(bias)
+
+    def _spread(self, rows: Floats) -> Floats:
+        """Rows ``(heads * head_width, ...)`` with each head padded to whole vectors."""
+        shape = self.shape
+        head_columns = _round_up(shape.head_width, _VECTOR_FLOATS)
+        by_head = rows.reshape(shape.heads, shape.head_width, *rows.shape[1:])
+        gap = [(0, 0), (0, head_columns - shape.head_width)] + [(0, 0)] * (rows.ndim - 1)
+        flat = np.pad(by_head, gap).reshape(shape.heads * head_columns, *rows.shape[1:])
+        return _pad(flat, _round_up(len(flat), _TILE_COLUMNS))
+
+    def _dense(self, weight: Floats, bias: Floats) -> native.Dense:
+        rounded, scales = quantise_weight(weight)
+        return native.Dense(
+            self._keep(rounded), self._float(scales), self._float(bias), *weight.shape
+        )
+
+    def _norm(self, name: str) -> native.Norm:
+        columns = _round_up(self.shape.width, _TILE_COLUMNS)
+        return native.Norm(
+            *(self._float(_pad(self.weights[f"{name}.{part}"], columns)) for part in _NORM_PARTS)
+        )
+
+    def _float(self, array: npt.NDArray[np.floating]) -> int:
+        return self._keep(array.astype(np.float32, copy=False))
+
+    def _keep(self, array: npt.NDArray[np.generic]) -> int:
+        """The address of an array that from now on lives as long as this does."""
+        contiguous = np.ascontiguousarray(array)
+        self.copied.append(contiguous)
+        return contiguous.ctypes.data
+
+
+_NORM_PARTS = ("weight", "bias")
+
+
+def _round_up(value: int, step: int) -> int:
+    return -(-value // step) * step
+
+
+def _pad(array: Floats, *sizes: int) -> Floats:
+    """`array` with zeros up to `sizes`; axes without one stay as they are."""
+    gap = [(0, size - old) for size, old in zip(sizes, array.shape, strict=False)]
+    return np.pad(array, gap + [(0, 0)] * (array.ndim - len(gap)))

@@ -1,0 +1,36 @@
+"""What every way of computing a forward pass offers the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from rerank_core.text import PackedTokens
+
+Rows = npt.NDArray[np.intp]
+"""Indices of rows, shape ``(rows,)``."""
+
+
+class NumericPath(Protocol):
+    """One loaded encoder on one kind of arithmetic. Safe to call from several threads."""
+
+    @property
+    def name(self) -> str:
+        """Such as ``onnxruntime-fp32``; numbers are comparable between equal names only."""
+
+    @property
+    def columns(self) -> int:
+        """Outputs a row: labels of a classifier, dimensions of a vector."""
+
+    @property
+    def deterministic(self) -> bool:
+        """True where a row's output is bit-equal whatever it is computed with."""
+
+    def plan(self, tokens: PackedTokens) -> Sequence[Rows]:
+        """Splits rows into units of work, each row in one unit, the first rows first."""
+
+    def forward(self, tokens: PackedTokens) -> npt.NDArray[np.float32]:
+        """Outputs of one unit's rows, shape ``(rows, columns)``."""

@@ -1,0 +1,133 @@
+"""Scores as they come: the consumer's end of a scoring request."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from enum import Enum
+
+import numpy as np
+import numpy.typing as npt
+
+from rerank_core.engine.path import Rows
+from rerank_core.engine.times import WorkClock, WorkTimes, seconds_left
+from rerank_core.errors import RerankError
+
+Scored = tuple[int, float]
+"""Index of a product in the request, and its logit."""
+
+
+class Ended(Enum):
+    """Why no more scores come."""
+
+    DONE = "done"
+    DEADLINE = "deadline"
+    CANCELLED = "cancelled"
+
+
+class ScoreStream:
+    """(index, logit) pairs, each product at most once, in whatever order they are computed.
+
+    Iterate it once, from a thread (``for``) or from an event loop (``async for``). Iteration ends
+    when all are scored, at the deadline, or after `cancel`; `ended` then says which, and `times`
+    how long each stage took. Leaving the loop early cancels. Iteration raises what scoring raised,
+    a `ScoringError` or `NotReadyError`.
+    """
+
+    def __init__(self, deadline: float, clock: WorkClock) -> None:
+        self._deadline = deadline
+        self._clock = clock
+        self._condition = threading.Condition()
+        self._scored: deque[Scored] = deque()
+        self._wake: Callable[[], object] | None = None
+        self._error: RerankError | None = None
+        self.ended: Ended | None = None
+        self.times = WorkTimes()
+
+    # The engine's side.
+
+    def accept(self, rows: Rows, outputs: npt.NDArray[np.float32]) -> None:
+        """Takes the scores of one unit. What comes after the end is dropped."""
+        with self._condition:
+            if self.ended is None:
+                self._scored.extend(zip(rows.tolist(), outputs.tolist(), strict=True))
+                self._notify()
+
+    def finish(self, ended: Ended) -> None:
+        """No more scores come. The first word stands."""
+        with self._condition:
+            if self.ended is None:
+                self.ended, self.times = ended, self._clock.read()
+                self._notify()
+
+    def fail(self, error: RerankError) -> None:
+        """Scoring raised."""
+        with self._condition:
+            if self.ended is None:
+                self._error = error
+                self.finish(Ended.CANCELLED)
+
+    # The consumer's side.
+
+    def cancel(self) -> None:
+        """Gives up the rest: units that have not begun never will. Safe to repeat."""
+        self.finish(Ended.CANCELLED)
+
+    def __iter__(self) -> Iterator[Scored]:
+        try:
+            while True:
+                with self._condition:
+                    while not self._scored and self.ended is None:
+                        if not self._condition.wait(seconds_left(self._deadline)):
+                            # The workers may be busy with others past this deadline.
+                            self.finish(Ended.DEADLINE)
+                    batch, over = self._drain()
+                yield from batch
+                if over:
+                    return
+        finally:
+            self.cancel()
+
+    async def __aiter__(self) -> AsyncIterator[Scored]:
+        loop = asyncio.get_running_loop()
+        news = asyncio.Event()
+        with self._condition:
+            self._wake = lambda: loop.call_soon_threadsafe(news.set)
+        try:
+            while True:
+                with self._condition:
+                    news.clear()
+                    batch, over = self._drain()
+                for scored in batch:
+                    yield scored
+                if over:
+                    return
+                try:
+                    async with asyncio.timeout(seconds_left(self._deadline)):
+                        await news.wait()
+                except TimeoutError:
+                    self.finish(Ended.DEADLINE)
+        finally:
+            with self._condition:
+                self._wake = None
+                self.cancel()
+
+    def _drain(self) -> tuple[list[Scored], bool]:
+        """What has come, and whether it is all. Holds the lock."""
+        if self._error is not None:
+            raise self._error
+        batch = list(self._scored)
+        self._scored.clear()
+        return batch, self.ended is not None
+
+    def _notify(self) -> None:
+        self._condition.notify_all()
+        if self._wake is None:
+            return
+        try:
+            self._wake()
+        except RuntimeError:  # the consumer's event loop is gone: nobody listens any more
+            self._wake = None
+            self.cancel()

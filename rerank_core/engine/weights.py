@@ -1,0 +1,88 @@
+"""Weights of a BERT encoder out of a safetensors file, every tensor checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+
+from rerank_core.engine.shape import BertShape
+from rerank_core.errors import ArtifactError
+
+Weights = Mapping[str, npt.NDArray[np.float32]]
+"""Tensors by the names of `transformers.BertModel` (no prefix), and `classifier.*`."""
+
+Size = tuple[int, ...]
+
+
+_FLOATS = ("F16", "F32", "F64")
+
+
+def read_weights(path: Path, shape: BertShape, *, classifier: bool) -> Weights:
+    """All tensors the engine needs, as float32, and no others.
+
+    With `classifier` the pooler and the head are read too. Raises `ArtifactError` naming the
+    tensor that is missing, misshapen, of another type, or holds NaN or infinity.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            names = file.keys()
+            stored = {name.removeprefix("bert."): file.get_slice(name) for name in names}
+            sizes = dict(_encoder_sizes(shape))
+            if classifier:
+                sizes |= _dense("pooler.dense", shape.width, shape.width)
+                sizes |= _dense("classifier", _outputs(stored), shape.width)
+            return {name: _read(path, name, size, stored) for name, size in sizes.items()}
+    except (SafetensorError, OSError) as error:
+        raise ArtifactError(f"{path}: {error}; copy the file anew") from error
+
+
+def _outputs(stored: Mapping[str, Any]) -> int:
+    """How many the classifier has, as far as it says; one where it does not."""
+    size = stored["classifier.bias"].get_shape() if "classifier.bias" in stored else [1]
+    return int(size[0]) if size else 1
+
+
+def _read(path: Path, name: str, size: Size, stored: Mapping[str, Any]) -> npt.NDArray[np.float32]:
+    if name not in stored:
+        raise ArtifactError(f"{path}: tensor {name} is missing; save the whole model")
+    found, kind = tuple(stored[name].get_shape()), stored[name].get_dtype()
+    if found != size:
+        raise ArtifactError(f"{path}: tensor {name} has shape {found}, config.json says {size}")
+    if kind not in _FLOATS:
+        raise ArtifactError(
+            f"{path}: tensor {name} is of type {kind}; save the model in one of {_FLOATS}"
+        )
+    tensor: npt.NDArray[np.float32] = stored[name][:].astype(np.float32, copy=False)
+    if not np.isfinite(tensor).all():
+        raise ArtifactError(f"{path}: tensor {name} holds NaN or infinity; train or copy it anew")
+    return tensor
+
+
+def _encoder_sizes(shape: BertShape) -> Iterator[tuple[str, Size]]:
+    width, ffn = shape.width, shape.ffn_width
+    yield "embeddings.word_embeddings.weight", (shape.vocabulary, width)
+    yield "embeddings.position_embeddings.weight", (shape.positions, width)
+    yield "embeddings.token_type_embeddings.weight", (shape.token_types, width)
+    yield from _norm("embeddings.LayerNorm", width).items()
+    for layer in range(shape.layers):
+        name = f"encoder.layer.{layer}"
+        for part in ("query", "key", "value"):
+            yield from _dense(f"{name}.attention.self.{part}", width, width).items()
+        yield from _dense(f"{name}.attention.output.dense", width, width).items()
+        yield from _norm(f"{name}.attention.output.LayerNorm", width).items()
+        yield from _dense(f"{name}.intermediate.dense", ffn, width).items()
+        yield from _dense(f"{name}.output.dense", width, ffn).items()
+        yield from _norm(f"{name}.output.LayerNorm", width).items()
+
+
+def _dense(name: str, outputs: int, inputs: int) -> dict[str, Size]:
+    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
+
+
+def _norm(name: str, width: int) -> dict[str, Size]:
+    return {f"{name}.weight": (width,), f"{name}.bias": (width,)}

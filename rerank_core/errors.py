@@ -1,0 +1,109 @@
+"""The one error tree.
+
+::
+
+    RerankError
+    ├── InputError               a request or a row is malformed; names the field
+    ├── NotFoundError            a model or a profile that is not there
+    ├── NotReadyError            starting, stopping or draining; come back
+    ├── OverloadError            no room for the work; come back later
+    ├── DeadlineError            the budget ended first
+    ├── ScoringError             the engine failed on this request
+    ├── SetupError               something here must be mended by its owner
+    │   ├── ConfigError          a setting is wrong or contradicts another
+    │   ├── ArtifactError        a model folder is incomplete, corrupt or unknown
+    │   ├── ReleaseError         an index cannot serve: no record, wrong alias, template gone
+    │   └── ToolMissingError     Java, Maven, a free port, disk
+    └── ClusterError             the search cluster
+        ├── ClusterUnavailable   cannot be reached, or refuses work for now
+        ├── ClusterTimeout       did not answer in time
+        └── ClusterRefused       said no to this very request
+
+`sidecar.status` maps each leaf to one gRPC status. A message names the thing and the mend.
+"""
+
+from __future__ import annotations
+
+
+class RerankError(Exception):
+    """Root of everything this project raises on purpose."""
+
+
+class InputError(RerankError):
+    """A request or a row is malformed.
+
+    `field` is the path of the offending field in the caller's own terms, such as
+    ``documents[3].id``.
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        self.problem = problem
+
+
+class NotFoundError(RerankError):
+    """A named thing is not there; `known` lists what is."""
+
+    def __init__(self, kind: str, name: str, known: tuple[str, ...] = ()) -> None:
+        there = f"; there is: {', '.join(known)}" if known else ""
+        super().__init__(f"no {kind} named {name!r}{there}")
+        self.kind = kind
+        self.name = name
+        self.known = known
+
+
+class NotReadyError(RerankError):
+    """The server is starting, stopping or has no model yet."""
+
+
+class OverloadError(RerankError):
+    """There is no room for the work now."""
+
+
+class DeadlineError(RerankError):
+    """The budget of the request ended first."""
+
+
+class ScoringError(RerankError):
+    """The engine failed on this request; others are not touched."""
+
+
+class SetupError(RerankError):
+    """Something in the set-up must be mended by its owner; retrying does not help."""
+
+
+class ConfigError(SetupError):
+    """A setting is wrong, missing, or contradicts another."""
+
+
+class ArtifactError(SetupError):
+    """A model folder is incomplete, corrupt, or of a kind the engine does not know."""
+
+
+class ReleaseError(SetupError):
+    """An index cannot serve: no index behind the alias, no release record, a template gone."""
+
+
+class ToolMissingError(SetupError):
+    """A program, a port or disk space that this machine lacks."""
+
+
+class ClusterError(RerankError):
+    """The search cluster failed."""
+
+
+class ClusterUnavailable(ClusterError):
+    """The cluster cannot be reached or refuses work for now."""
+
+
+class ClusterTimeout(ClusterError):
+    """The cluster did not answer in time."""
+
+
+class ClusterRefused(ClusterError):
+    """The cluster said no to this very request; `status` is its HTTP status."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status

@@ -1,0 +1,41 @@
+"""Ranking quality: measures, runs and judgments, paired tests."""
+
+from rerank_core.measures.beir import BeirFolder, Judgments
+from rerank_core.measures.evaluation import (
+    Evaluation,
+    Protocol,
+    evaluate_funnel,
+    evaluate_judged_list,
+    mixed,
+)
+from rerank_core.measures.ndcg import ndcg
+from rerank_core.measures.pairwise import pairwise_accuracy
+from rerank_core.measures.ranking import Run, ranked
+from rerank_core.measures.runs import read_qrels, read_run, write_qrels, write_run
+from rerank_core.measures.scale import Scale
+from rerank_core.measures.significance import Interval, PairedTest, bootstrap, paired_test
+from rerank_core.measures.spearman import spearman
+
+__all__ = [
+    "BeirFolder",
+    "Evaluation",
+    "Interval",
+    "Judgments",
+    "PairedTest",
+    "Protocol",
+    "Run",
+    "Scale",
+    "bootstrap",
+    "evaluate_funnel",
+    "evaluate_judged_list",
+    "mixed",
+    "ndcg",
+    "paired_test",
+    "pairwise_accuracy",
+    "ranked",
+    "read_qrels",
+    "read_run",
+    "spearman",
+    "write_qrels",
+    "write_run",
+]

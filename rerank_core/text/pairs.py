@@ -1,0 +1,84 @@
+"""Texts and (query, product) pairs as the token rows a BERT encoder reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tokenizers import Tokenizer
+
+from rerank_core.errors import ArtifactError
+from rerank_core.text.recipe import ProductTextRecipe, clean
+from rerank_core.text.tokens import PackedTokens
+
+# A token stands for four characters on average; at 32 a token the cut by tokens comes first on
+# any text that has words, and a megabyte of text costs no more than a page.
+_CHARACTERS_PER_TOKEN = 32
+
+
+def _head(text: str, characters: int) -> str:
+    """The first `characters` of the clean text, read no further than they reach."""
+    taken = characters
+    head = clean(text[:taken])
+    while len(head) < characters and taken < len(text):  # white space fell out
+        taken *= 2
+        head = clean(text[:taken])
+    return head[:characters]
+
+
+class TextEncoder:
+    """Composes model input: ``[CLS] query [SEP] product [SEP]`` and ``[CLS] text [SEP]``.
+
+    Only the ends are cut, each part to its own limit in the recipe: a long product never shortens
+    the query. Words such as ``[SEP]`` inside a text are plain text. The tokenizer works without
+    Python's lock.
+    """
+
+    def __init__(self, tokenizer_json: str, recipe: ProductTextRecipe) -> None:
+        """Takes the content of a `tokenizer.json`; raises `ArtifactError` if it is none."""
+        try:
+            tokenizer = Tokenizer.from_str(tokenizer_json)
+        except Exception as error:  # tokenizers raises bare Exception
+            raise ArtifactError(f"tokenizer.json: {error}") from error
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        frame = tokenizer.encode("", "")
+        if len(frame.ids) != 3 or frame.type_ids != [0, 0, 1]:
+            raise ArtifactError(
+                "tokenizer.json: not of the BERT family: an empty pair must become "
+                f"[CLS] [SEP] [SEP], it became {frame.tokens}"
+            )
+        self._cls, self._sep = frame.ids[0], frame.ids[1]
+        tokenizer.encode_special_tokens = True
+        self._tokenizer = tokenizer
+        self.recipe = recipe
+
+    @property
+    def vocabulary_size(self) -> int:
+        """One more than the largest id, added tokens included."""
+        return 1 + max(self._tokenizer.get_vocab().values())
+
+    def query_ids(self, query: str) -> list[int]:
+        """Ids of the query, cut to the recipe's limit, without special tokens."""
+        return self._ids([query], self.recipe.query_tokens)[0]
+
+    def product_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of product texts, cut to the recipe's limit, without special tokens."""
+        return self._ids(texts, self.recipe.product_tokens)
+
+    def _ids(self, texts: Sequence[str], limit: int) -> list[list[int]]:
+        characters = limit * _CHARACTERS_PER_TOKEN
+        batch = self._tokenizer.encode_batch_fast(
+            [_head(text, characters) for text in texts], add_special_tokens=False
+        )
+        return [encoding.ids[:limit] for encoding in batch]
+
+    def pairs(self, query: str, products: Sequence[str]) -> PackedTokens:
+        """One row a product, in their order."""
+        head = [self._cls, *self.query_ids(query), self._sep]
+        rows = [[*head, *ids, self._sep] for ids in self.product_ids(products)]
+        return PackedTokens.pack(rows, first_segment=len(head))
+
+    def texts(self, texts: Sequence[str]) -> PackedTokens:
+        """One row a text, in their order, each read as a product."""
+        rows = [[self._cls, *ids, self._sep] for ids in self.product_ids(texts)]
+        return PackedTokens.pack(rows)

@@ -1,0 +1,1 @@
+"""The server: wire to types, admission, deadlines, order; scoring is the engine's."""

@@ -1,0 +1,36 @@
+"""`python -m sidecar`: settings in, a server out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+from rerank_core.errors import SetupError
+from sidecar.config import read_command_line
+from sidecar.logs import configure_logs
+
+
+def main(arguments: list[str]) -> int:
+    """Runs until it is told to stop. Exit codes: 0 stopped as asked, 2 something to mend."""
+    try:
+        command = read_command_line(arguments)
+        for name in command.ignored:
+            print(f"sidecar: {name} is no setting and is ignored", file=sys.stderr)
+        if command.check_config:
+            print(command.settings.model_dump_json(indent=2))
+            return 0
+        configure_logs()
+        # gRPC's core says on stderr once more, in its words, what we say; it asks at its import.
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+        from sidecar.server import serve  # noqa: PLC0415  as said; nor does a check need it
+
+        asyncio.run(serve(command.settings))
+    except SetupError as error:
+        print(f"sidecar: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

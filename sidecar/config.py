@@ -1,0 +1,210 @@
+"""The settings of the server: one TOML file < environment < command line."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_serializer,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    CliApp,
+    CliSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from rerank_core.cluster.connection import ClusterSettings
+from rerank_core.cluster.profile import Profile
+from rerank_core.errors import ConfigError
+from rerank_core.records import describe
+
+_FROZEN = ConfigDict(
+    frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+)
+_Count = Annotated[int, Field(ge=1)]
+
+
+class ModelSettings(BaseModel):
+    """Which models are served. A model's name is the last part of its path."""
+
+    model_config = _FROZEN
+
+    reranker: str = "student"
+    """The cross-encoder: 'student' or a folder."""
+    encoders: tuple[str, ...] = ()
+    """Bi-encoders, the default one first: 'minilm' or folders. Embed needs one."""
+
+
+class Limits(BaseModel):
+    """What one request may ask for. A low limit refuses a request instead of letting it wait."""
+
+    model_config = _FROZEN
+
+    max_documents: _Count = 1000
+    """Documents of one Rerank."""
+    max_query_bytes: _Count = 4096
+    """UTF-8 bytes of a query."""
+    max_document_bytes: _Count = 65536
+    """UTF-8 bytes of a document's text, or of the values of its fields together."""
+    max_texts: _Count = 256
+    """Texts of one Embed, each as long as a document at most."""
+    max_message_bytes: Annotated[int, Field(ge=1024)] = 16 * 2**20
+    """Bytes of a whole request. gRPC itself refuses more, with RESOURCE_EXHAUSTED."""
+
+
+class Settings(BaseSettings):
+    """Everything the server reads at its start, checked as a whole."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        env_prefix="RERANK_",
+        env_nested_delimiter="__",
+        cli_avoid_json=True,
+        cli_hide_none_type=True,
+        cli_implicit_flags=True,
+        cli_kebab_case=True,
+        cli_show_env_vars=True,
+    )
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 50051
+    """0 takes a free one."""
+    port_file: Path | None = None
+    """File that holds the port from when it is bound until the server stops."""
+    insecure: bool = False
+    """Allows an address that other machines reach: whoever reaches it may call."""
+    models: ModelSettings = ModelSettings()
+    limits: Limits = Limits()
+    default_budget_ms: Annotated[float, Field(gt=0)] = 200
+    """Time for a call that brings no deadline."""
+    safety_margin_ms: Annotated[float, Field(ge=0)] = 20
+    """Kept of every deadline for ordering and sending the answer. The way to the server counts,
+    too: gRPC tells it how long the caller waits, not since when."""
+    workers: _Count | None = None
+    """Scoring threads; one a usable core if not given."""
+    grace_s: Annotated[float, Field(ge=0)] = 20
+    """At a stop, time for the requests in flight."""
+    cluster: ClusterSettings | None = None
+    """The search cluster: url, user, password, ca_path, timeout_s."""
+    profiles: dict[str, Profile] = {}
+    """What Search serves, by name; each stands for an alias on the cluster."""
+    page_token_key: SecretStr = SecretStr("")
+    """Signs page tokens; servers that share it read each other's. Empty: one of this process."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        faults = []
+        if not self.insecure and not _is_loopback(self.host):
+            faults.append(
+                f"host {self.host} can be reached from other machines and the server has no TLS; "
+                "listen on 127.0.0.1, or give --insecure where the network is trusted"
+            )
+        if self.safety_margin_ms >= self.default_budget_ms:
+            faults.append(
+                f"safety_margin_ms {self.safety_margin_ms:g} leaves nothing of "
+                f"default_budget_ms {self.default_budget_ms:g}; make it smaller"
+            )
+        if self.profiles and self.cluster is None:
+            faults.append("profiles need a cluster; set cluster.url")
+        if faults:
+            raise ConfigError(f"settings: {'; '.join(faults)}")
+        return self
+
+    @field_serializer("cluster")
+    def _without_password(self, cluster: ClusterSettings | None) -> dict[str, Any] | None:
+        if cluster is None:
+            return None
+        return asdict(cluster) | {"password": "***" if cluster.password else None}
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  the signature is pydantic-settings'
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  as above
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  as above
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The strongest first. What `__init__` is given is the file; the flags go before all."""
+        return env_settings, init_settings
+
+
+class CommandLine(NamedTuple):
+    """What `python -m sidecar` was asked to do."""
+
+    settings: Settings
+    check_config: bool
+    ignored: tuple[str, ...]
+    """Variables of the environment that look like settings and are none, such as a typing error."""
+
+
+def read_command_line(arguments: Sequence[str]) -> CommandLine:
+    """The effective settings. Raises `ConfigError` naming each fault; ends on a wrong flag."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sidecar",
+        description="Serves Rerank, Embed, Search and ModelInfo over gRPC.",
+        epilog="Exit codes: 0 stopped as asked, 2 a setting or a model must be mended first.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings as TOML")
+    parser.add_argument(
+        "--check-config", action="store_true", help="print the effective settings and end"
+    )
+    flags: CliSettingsSource[Any] = CliSettingsSource(Settings, root_parser=parser)
+    given = parser.parse_args(arguments)
+    in_file = {} if given.config is None else _read_toml(given.config)
+    try:
+        settings = CliApp.run(Settings, cli_args=given, cli_settings_source=flags, **in_file)
+    except ValidationError as fault:
+        raise ConfigError(f"settings: {describe(fault)}") from fault
+    except SettingsError as fault:
+        raise ConfigError(f"settings: {fault}; in the environment, a list is JSON") from fault
+    return CommandLine(settings, given.check_config, _ignored(os.environ))
+
+
+def _ignored(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Below a known table, pydantic itself refuses an unknown key."""
+    prefix = str(Settings.model_config["env_prefix"])
+    names = (name for name in environ if name.upper().startswith(prefix))
+    return tuple(
+        name
+        for name in sorted(names)
+        if name[len(prefix) :].partition("__")[0].lower() not in Settings.model_fields
+    )
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as fault:
+        raise ConfigError(f"--config {path}: {fault.strerror or fault}") from fault
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+        raise ConfigError(f"--config {path}: not TOML: {fault}") from fault
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"  # any other name may resolve to anything

@@ -1,0 +1,63 @@
+"""Page tokens: where the next page begins, for which query, signed."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass
+
+from rerank_core.errors import InputError
+from rerank_core.hashing import hash_json
+
+_FIELD = "page_token"
+_SIGNATURE_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The place of a page's first hit in the whole result."""
+
+    index: str
+    """The concrete index of the first page."""
+    query_hash: str
+    """Over everything that decides the result, so that a token fits one query."""
+    offset: int
+    """From 0."""
+
+
+class CursorSigner:
+    """Writes and reads page tokens; servers with one key read each other's."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def write(self, cursor: Cursor) -> str:
+        """An opaque token in the URL-safe alphabet."""
+        body = json.dumps([cursor.index, cursor.query_hash, cursor.offset]).encode()
+        return base64.urlsafe_b64encode(self._sign(body) + body).rstrip(b"=").decode()
+
+    def read(self, token: str, query_hash: str) -> Cursor:
+        """The cursor in a token for this query. Raises `InputError` on any other token."""
+        try:
+            raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        except ValueError as error:
+            raise InputError(_FIELD, "is no page token; pass the one of the page before") from error
+        signature, body = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
+        if not hmac.compare_digest(signature, self._sign(body)):
+            raise InputError(_FIELD, "was not signed by this server; begin at the first page")
+        index, signed_hash, offset = json.loads(body)
+        if signed_hash != query_hash:
+            raise InputError(
+                _FIELD, "is for another query; query, filters and profile stay the same over pages"
+            )
+        return Cursor(index, signed_hash, offset)
+
+    def _sign(self, body: bytes) -> bytes:
+        return hmac.new(self._key, body, hashlib.sha256).digest()[:_SIGNATURE_BYTES]
+
+
+def query_hash(*parts: object) -> str:
+    """Hash over what decides a result: profile, query, filters, parameters."""
+    return hash_json(parts)[:32]

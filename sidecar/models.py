@@ -1,0 +1,143 @@
+"""The models that are served: load, warm, look up by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import structlog
+
+from rerank_core.artifact import Artifact, named_folder, open_artifact
+from rerank_core.engine import (
+    BiEncoder,
+    CrossEncoder,
+    Engine,
+    load_bi_encoder,
+    load_cross_encoder,
+)
+from rerank_core.errors import ConfigError, NotFoundError, NotReadyError
+from sidecar.config import ModelSettings
+
+_log = structlog.get_logger()
+
+AnyModel = TypeVar("AnyModel", CrossEncoder, BiEncoder)
+
+SHORT_HASH = 12
+"""Hex digits of a model hash that a log line shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served(Generic[AnyModel]):
+    """A model and the name it is loaded under."""
+
+    name: str
+    model: AnyModel
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """Loaded models, the default one of each kind first."""
+
+    rerankers: tuple[Served[CrossEncoder], ...]
+    encoders: tuple[Served[BiEncoder], ...]
+
+    @property
+    def defaults(self) -> tuple[str, ...]:
+        """Names of what an empty model name means."""
+        return (*_names(self.rerankers[:1]), *_names(self.encoders[:1]))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them, the defaults first."""
+        return (*self.defaults, *_names(self.rerankers[1:]), *_names(self.encoders[1:]))
+
+
+class ModelShelf:
+    """Holds the models of the moment, so that all of them change at once."""
+
+    def __init__(self) -> None:
+        self._models: Models | None = None
+
+    def put(self, models: Models) -> None:
+        """From now on these are served."""
+        self._models = models
+
+    @property
+    def models(self) -> Models:
+        """What is served. Raises `NotReadyError` before the first `put`."""
+        if self._models is None:
+            raise NotReadyError("the models are still loading; the health service tells when not")
+        return self._models
+
+    def reranker(self, name: str = "") -> Served[CrossEncoder]:
+        """The cross-encoder of that name, or the default one. Raises `NotFoundError`."""
+        return _pick(self.models.rerankers, name, "cross-encoder")
+
+    def encoder(self, name: str = "") -> Served[BiEncoder]:
+        """The bi-encoder of that name, or the default one. Raises `NotFoundError`."""
+        return _pick(self.models.encoders, name, "bi-encoder")
+
+    def any(self, name: str = "") -> Served[CrossEncoder] | Served[BiEncoder]:
+        """The model of that name, or the default cross-encoder. Raises `NotFoundError`."""
+        models = self.models
+        if name in _names(models.encoders):
+            return self.encoder(name)
+        if name and name not in models.names:
+            raise NotFoundError("model", name, models.names)
+        return self.reranker(name)
+
+
+def load_models(settings: ModelSettings, engine: Engine) -> Models:
+    """Loads every model and runs each once, so that no request pays for a first time.
+
+    Raises `ArtifactError`, and `ConfigError` where two models would share a name.
+    """
+    names = [_name(place) for place in (settings.reranker, *settings.encoders)]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"models: two are named {name!r}; rename one's folder")
+    reranker = load_cross_encoder(_open(settings.reranker))
+    encoders = [load_bi_encoder(_open(place)) for place in settings.encoders]
+    for _ in engine.submit(reranker, "query", _WARM_TEXTS):
+        pass
+    for encoder in encoders:
+        engine.encode(encoder, _WARM_TEXTS)
+    return Models(
+        (Served(names[0], reranker),),
+        tuple(Served(name, encoder) for name, encoder in zip(names[1:], encoders, strict=True)),
+    )
+
+
+# One short row and one longer than any recipe's limit: the buffers of both ends are made.
+_WARM_TEXTS = ["text", "text " * 512]
+
+
+def _name(place: str) -> str:
+    return Path(place).expanduser().resolve().name
+
+
+def _open(place: str) -> Artifact:
+    artifact = open_artifact(named_folder(place))
+    manifest = artifact.manifest
+    _log.info(
+        "model",
+        name=_name(place),
+        kind=manifest.kind,
+        hash=manifest.model_hash[:SHORT_HASH],
+        licence=manifest.licence.name,
+    )
+    if manifest.licence.notice:
+        _log.warning("licence", name=_name(place), notice=manifest.licence.notice)
+    return artifact
+
+
+def _names(served: tuple[Served[AnyModel], ...]) -> tuple[str, ...]:
+    return tuple(item.name for item in served)
+
+
+def _pick(served: tuple[Served[AnyModel], ...], name: str, kind: str) -> Served[AnyModel]:
+    for candidate in served:
+        if name in ("", candidate.name):
+            return candidate
+    raise NotFoundError(kind, name or "default", _names(served))

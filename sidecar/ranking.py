@@ -1,0 +1,94 @@
+"""The order of the answer: scored documents first, the rest as the first stage had it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rerank_core.artifact import ProbabilityCalibration
+from rerank_core.engine import CrossEncoder
+from sidecar.degraded import Degraded
+from sidecar.models import Served
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A hit of the first stage."""
+
+    id: str
+    index: int
+    """Place in the caller's list, from 0."""
+    first_stage_rank: int
+    """1 is best; unique within a request."""
+    first_stage_score: float | None = None
+    text: str | None = None
+    """None: the text is composed of `fields`."""
+    fields: Mapping[str, Sequence[str]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What the cross-encoder says of a document."""
+
+    logit: float
+    probability: float | None
+    """Where the model is calibrated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A candidate at its place in the answer."""
+
+    candidate: Candidate
+    rank: int
+    """From 1."""
+    score: Score | None
+    """None: not scored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The answer to one rerank."""
+
+    placed: tuple[Placed, ...]
+    degraded: tuple[Degraded, ...]
+    scored: int
+    """Of all candidates, those that `top_n` cut off included."""
+    model: Served[CrossEncoder] | None
+    """What scored them; None where nothing was scored."""
+
+
+def place(
+    candidates: Sequence[Candidate],
+    logits: Mapping[int, float],
+    calibration: ProbabilityCalibration | None,
+) -> tuple[Placed, ...]:
+    """Candidates in the order of the answer.
+
+    `candidates` are in first-stage order; `logits` are by position there. Scored ones come by
+    falling logit, ties in first-stage order, then those not scored in first-stage order.
+    """
+    scored = sorted(logits, key=lambda position: (-logits[position], position))
+    rest = [position for position in range(len(candidates)) if position not in logits]
+    return tuple(
+        Placed(
+            candidate=candidates[position],
+            rank=rank,
+            score=_score(logits[position], calibration) if position in logits else None,
+        )
+        for rank, position in enumerate([*scored, *rest], start=1)
+    )
+
+
+def _score(logit: float, calibration: ProbabilityCalibration | None) -> Score:
+    return Score(logit, None if calibration is None else probability(logit, calibration))
+
+
+def probability(logit: float, calibration: ProbabilityCalibration) -> float:
+    """Platt scaling, 1 / (1 + exp(-(slope * logit + intercept))), for any finite logit."""
+    x = calibration.slope * logit + calibration.intercept
+    if x >= 0:
+        return 1.0 / (1.0 + math.exp(-x))
+    # exp(-x) would overflow where x is far below zero.
+    return math.exp(x) / (1.0 + math.exp(x))

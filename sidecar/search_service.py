@@ -1,0 +1,72 @@
+"""The Search service, and the cluster's client that it owns."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+
+from rerank_core.cluster.connection import ClusterSettings, connect_async
+from rerank_core.cluster.profile import Profile
+from rerank_core.engine import Engine
+from rerank_proto.rerank.v1 import rerank_pb2 as pb
+from rerank_proto.rerank.v1 import rerank_pb2_grpc as pb_grpc
+from sidecar.calls import note
+from sidecar.config import Settings
+from sidecar.cursor import CursorSigner
+from sidecar.deadlines import work_deadline
+from sidecar.funnel import Funnel
+from sidecar.models import SHORT_HASH, ModelShelf
+from sidecar.stages import Stages
+from sidecar.wire_search import read_search, write_found
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+# Searches under way on the cluster; more wait, within their deadlines.
+_POOL_SIZE = 64
+
+
+class SearchService(pb_grpc.SearchServiceServicer):
+    """Searches by profile."""
+
+    def __init__(self, funnel: Funnel, settings: Settings) -> None:
+        self._funnel = funnel
+        self._settings = settings
+
+    async def Search(self, request: pb.SearchRequest, context: Context) -> pb.SearchResponse:
+        """See the contract."""
+        stages = Stages()
+        note(profile=request.profile, stages=stages.ms)
+        deadline = work_deadline(context, self._settings)
+        with stages.timed("validate"):
+            task = read_search(request, self._settings.limits)
+        found = await self._funnel.search(task, deadline, stages)
+        note(
+            index=found.index,
+            hits=len(found.hits),
+            scored=found.scored,
+            degraded=[reason.name for reason in found.degraded],
+            model=found.reranker.model.hash[:SHORT_HASH] if found.reranker else None,
+        )
+        return write_found(found, task, stages, explain=request.explain)
+
+
+@asynccontextmanager
+async def open_search(
+    settings: Settings,
+    cluster: ClusterSettings,
+    profiles: Mapping[str, Profile],
+    engine: Engine,
+    models: ModelShelf,
+) -> AsyncIterator[SearchService]:
+    """The service; its connections are closed behind it."""
+    # A key of this process's own where none is set: tokens then end with the process.
+    key = settings.page_token_key.get_secret_value().encode() or secrets.token_bytes(32)
+    client = connect_async(cluster, pool_size=_POOL_SIZE)
+    try:
+        yield SearchService(Funnel(client, engine, models, profiles, CursorSigner(key)), settings)
+    finally:
+        await client.close()

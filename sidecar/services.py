@@ -1,0 +1,31 @@
+"""The one place where services join the server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from rerank_proto.rerank.v1 import rerank_pb2_grpc as pb_grpc
+from sidecar.embed_service import embed_service
+from sidecar.model_service import model_service
+from sidecar.rerank_service import rerank_service
+from sidecar.search_service import open_search
+from sidecar.service import Ground, Service
+
+
+@asynccontextmanager
+async def open_services(ground: Ground) -> AsyncIterator[tuple[Service, ...]]:
+    """All services that the settings ask for; what they opened is closed behind them."""
+    settings = ground.settings
+    services = [rerank_service(ground), embed_service(ground), model_service(ground)]
+    async with AsyncExitStack() as stack:
+        if settings.cluster is not None:
+            search = await stack.enter_async_context(
+                open_search(
+                    settings, settings.cluster, settings.profiles, ground.engine, ground.models
+                )
+            )
+            services.append(
+                Service.of("SearchService", pb_grpc.add_SearchServiceServicer_to_server, search)
+            )
+        yield tuple(services)

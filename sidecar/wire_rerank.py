@@ -1,0 +1,122 @@
+"""Rerank's messages: checked on the way in, written on the way out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rerank_core.errors import InputError
+from rerank_proto.rerank.v1 import rerank_pb2 as pb
+from sidecar.config import Limits
+from sidecar.ranking import Candidate, Placed, Ranking
+from sidecar.rerank import RerankTask
+from sidecar.stages import Stages
+from sidecar.wire import (
+    check_bytes,
+    check_count,
+    read_priority,
+    read_query,
+    write_degraded,
+    write_model,
+    write_score,
+    write_stages,
+)
+
+_MAX_ID_BYTES = 512
+_MAX_VERSION_BYTES = 128
+
+
+def read_rerank(message: pb.RerankRequest, limits: Limits) -> RerankTask:
+    """The task. Raises `InputError` with the path of the first field that is wrong."""
+    query = read_query(message.query, limits)
+    check_count("documents", len(message.documents), limits.max_documents)
+    if message.top_n < 0:
+        raise InputError("top_n", f"is {message.top_n}; 0 means all")
+    priority = read_priority(message.priority)
+    ranks = _read_ranks(message.documents)
+    places: dict[str, int] = {}
+    candidates = []
+    for index, (document, rank) in enumerate(zip(message.documents, ranks, strict=True)):
+        candidate = _read_document(document, index, rank, limits)
+        first = places.setdefault(candidate.id, index)
+        if first != index:
+            raise InputError(f"documents[{index}].id", f"is that of documents[{first}] too")
+        candidates.append(candidate)
+    return RerankTask(
+        query=query,
+        candidates=tuple(candidates),
+        top_n=message.top_n,
+        model=message.model,
+        strict=message.strict,
+        priority=priority,
+    )
+
+
+def write_ranking(ranking: Ranking, stages: Stages) -> pb.RerankResponse:
+    """The answer."""
+    return pb.RerankResponse(
+        documents=[_write_placed(placed) for placed in ranking.placed],
+        degraded=write_degraded(ranking.degraded),
+        scored=ranking.scored,
+        model=write_model(ranking.model) if ranking.model else None,
+        stages=write_stages(stages),
+    )
+
+
+def _read_document(document: pb.Document, index: int, rank: int, limits: Limits) -> Candidate:
+    path = f"documents[{index}]"
+    if not document.id:
+        raise InputError(f"{path}.id", "is empty; every document needs a key")
+    check_bytes(f"{path}.id", document.id, _MAX_ID_BYTES)
+    check_bytes(f"{path}.version", document.version, _MAX_VERSION_BYTES)
+    if bool(document.text) == bool(document.fields):
+        problem = "both are set" if document.text else "neither is set"
+        raise InputError(path, f"needs either text or fields; {problem}")
+    check_bytes(f"{path}.text", document.text, limits.max_document_bytes)
+    fields = {name: tuple(value.values) for name, value in document.fields.items()}
+    size = sum(len(value.encode()) for values in fields.values() for value in values)
+    if size > limits.max_document_bytes:
+        raise InputError(
+            f"{path}.fields",
+            f"have {size} bytes together, more than the {limits.max_document_bytes} allowed",
+        )
+    score = document.first_stage_score if document.HasField("first_stage_score") else None
+    if score is not None and not math.isfinite(score):
+        raise InputError(f"{path}.first_stage_score", f"is {score}; a finite number is needed")
+    return Candidate(
+        id=document.id,
+        index=index,
+        first_stage_rank=rank,
+        first_stage_score=score,
+        text=document.text or None,
+        fields=fields,
+    )
+
+
+def _read_ranks(documents: Sequence[pb.Document]) -> list[int]:
+    """The first stage's ranks, or the order of the list where no document has one."""
+    given = [document.HasField("first_stage_rank") for document in documents]
+    if not any(given):
+        return list(range(1, len(documents) + 1))
+    holders: dict[int, int] = {}
+    for index, document in enumerate(documents):
+        path, rank = f"documents[{index}].first_stage_rank", document.first_stage_rank
+        if not given[index]:
+            raise InputError(path, "is not set, but other documents have one: give all or none")
+        if rank < 1:
+            raise InputError(path, f"is {rank}; the best rank is 1")
+        first = holders.setdefault(rank, index)
+        if first != index:
+            raise InputError(path, f"is {rank}, which is that of documents[{first}] too")
+    return list(holders)
+
+
+def _write_placed(placed: Placed) -> pb.RerankedDocument:
+    candidate = placed.candidate
+    return pb.RerankedDocument(
+        id=candidate.id,
+        index=candidate.index,
+        first_stage_score=candidate.first_stage_score,
+        first_stage_rank=candidate.first_stage_rank,
+        rerank=write_score(placed.score, placed.rank) if placed.score else None,
+    )

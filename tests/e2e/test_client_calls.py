@@ -1,0 +1,156 @@
+"""Both clients against the real process."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from rerank_client import (
+    AsyncRerankClient,
+    DeadlineExceededError,
+    Document,
+    InvalidRequestError,
+    NotFoundError,
+    OverloadedError,
+    RerankClient,
+    ServerError,
+    UnavailableError,
+)
+from tests.sidecar_process import PATIENCE_S, running
+from tests.tiny_models import make_bi_encoder, make_cross_encoder
+
+DOCUMENTS = [
+    Document("a", text="cordless drill", first_stage_score=2.0),
+    Document("b", fields={"title": "oak chair", "color": ["brown", "black"]}),
+    Document("c", text="drill bit"),
+]
+LONG = [Document(str(n), text=f"{n} " + "very long " * 500) for n in range(1000)]
+
+
+@pytest.fixture(scope="module")
+def sidecar(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("client")
+    cross, bi = make_cross_encoder(folder / "cross"), make_bi_encoder(folder / "bi")
+    flags = ["--models.reranker", cross, "--models.encoders", bi, "--workers", 1]
+    flags += ["--limits.max-message-bytes", 8_000_000, "--default-budget-ms", 15]
+    flags += ["--safety-margin-ms", 5]
+    with running(folder / "run", *flags) as started:
+        yield started
+
+
+@pytest.fixture
+def client(sidecar):
+    with RerankClient(sidecar.target, timeout_s=PATIENCE_S) as opened:
+        yield opened
+
+
+def test_all_calls_of_the_blocking_client(client):
+    """Rerank, Embed and ModelInfo as dataclasses."""
+    ranking = client.rerank("drill", DOCUMENTS)
+    assert sorted(document.id for document in ranking.documents) == ["a", "b", "c"]
+    logits = [document.rerank.logit for document in ranking.documents]
+    assert logits == sorted(logits, reverse=True)
+    by_id = {document.id: document for document in ranking.documents}
+    assert (by_id["a"].first_stage_score, by_id["b"].first_stage_score) == (2.0, None)
+    assert (ranking.scored, ranking.degraded, ranking.model.id) == (3, (), "cross")
+    assert "score" in ranking.stages_ms
+    embedding = client.embed(["drill", "chair"])
+    assert [len(vector) for vector in embedding.vectors] == [32, 32]
+    description = client.model_info()
+    assert (description.kind, description.loaded) == ("cross-encoder", ("cross", "bi"))
+    assert client.model_info("bi").kind == "bi-encoder"
+
+
+async def test_the_asynchronous_client_answers_the_same(sidecar, client):
+    """The same calls, read the same way."""
+    async with AsyncRerankClient(sidecar.target, timeout_s=PATIENCE_S) as other:
+        ranking, embedding, description = await asyncio.gather(
+            other.rerank("drill", DOCUMENTS, top_n=2), other.embed(["drill"]), other.model_info()
+        )
+    same = client.rerank("drill", DOCUMENTS, top_n=2)
+    assert [item.id for item in ranking.documents] == [item.id for item in same.documents]
+    assert len(ranking.documents) == 2
+    assert embedding.vectors[0] == pytest.approx(client.embed(["drill"]).vectors[0], abs=1e-5)
+    assert description == client.model_info()
+
+
+def test_a_wrong_call_says_what_is_wrong(client):
+    """Field, resource; over both kinds of error detail."""
+    with pytest.raises(InvalidRequestError) as bad:
+        client.rerank("drill", [DOCUMENTS[0], DOCUMENTS[0]])
+    assert [violation.field for violation in bad.value.violations] == ["documents[1].id"]
+    with pytest.raises(NotFoundError) as missing:
+        client.embed(["a"], model="nobody")
+    assert (missing.value.kind, missing.value.name) == ("bi-encoder", "nobody")
+    with pytest.raises(OverloadedError):
+        client.rerank("drill", [Document("a", text="x" * 9_000_000)])
+    with pytest.raises(ServerError, match="UNIMPLEMENTED"):
+        client.search("shop", "drill")
+
+
+async def test_the_asynchronous_client_raises_the_same(sidecar):
+    """One tree of errors for both."""
+    async with AsyncRerankClient(sidecar.target, timeout_s=PATIENCE_S) as client:
+        with pytest.raises(InvalidRequestError) as bad:
+            await client.rerank("", DOCUMENTS)
+    assert [violation.field for violation in bad.value.violations] == ["query"]
+
+
+def test_a_server_that_is_not_there_is_unavailable():
+    """At once: nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        target = f"127.0.0.1:{free.getsockname()[1]}"
+        with RerankClient(target) as client, pytest.raises(UnavailableError):
+            client.rerank("drill", DOCUMENTS)
+
+
+def test_a_server_that_does_not_answer_is_late():
+    """The call ends at its own deadline, not the client's."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        target = f"127.0.0.1:{silent.getsockname()[1]}"
+        with (
+            RerankClient(target, timeout_s=PATIENCE_S) as client,
+            pytest.raises(DeadlineExceededError),
+        ):
+            client.rerank("drill", DOCUMENTS, timeout_s=0.2)
+
+
+def test_without_a_timeout_the_servers_default_budget_holds(sidecar):
+    """15 ms are never enough for a thousand long documents: a part is scored."""
+    with RerankClient(sidecar.target, timeout_s=None) as client:
+        ranking = client.rerank("drill", LONG)
+        assert ranking.degraded == ("DEADLINE",)
+        assert ranking.scored < len(ranking.documents) == 1000
+        with pytest.raises(DeadlineExceededError) as late:
+            client.rerank("drill", LONG, strict=True)
+        assert late.value.reason == "DeadlineError"
+
+
+async def test_cancelling_an_asynchronous_call_cancels_it_on_the_server(sidecar):
+    """The server's log has it. Ten calls: one thread cannot be through with all of them."""
+    async with AsyncRerankClient(sidecar.target, timeout_s=PATIENCE_S) as client:
+        calls = [asyncio.create_task(client.rerank("drill", LONG)) for _ in range(10)]
+        await asyncio.sleep(0)  # they are sent
+        await client.model_info()  # sent after them, so they have arrived
+        for call in calls:
+            call.cancel()
+        ended = await asyncio.gather(*calls, return_exceptions=True)
+    assert any(isinstance(error, asyncio.CancelledError) for error in ended)
+    await asyncio.to_thread(sidecar.wait_logged, "call", status="CANCELLED")
+
+
+def test_the_client_is_light():
+    """A frontend gets gRPC, protobuf and the contract, and nothing that scores or serves."""
+    heavy = "numpy onnxruntime tokenizers pydantic structlog opensearchpy rerank_core sidecar"
+    program = f"import sys, rerank_client; print(*set(sys.modules) & set('{heavy}'.split()))"
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.split() == []

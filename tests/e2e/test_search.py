@@ -1,0 +1,333 @@
+"""Search end to end: a real cluster, a real index, the real server, over a real channel."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from demo.stack import _await_serving
+from local_cluster.keeper import start_kept, stop_kept
+from local_cluster.progress import Ticker
+from rerank_client import (
+    DeadlineExceededError,
+    Filter,
+    InvalidRequestError,
+    NotFoundError,
+    PreconditionError,
+    RerankClient,
+    UnavailableError,
+)
+from rerank_core.cluster.connection import ClusterSettings, connect
+from tests.tiny_models import make_bi_encoder, make_cross_encoder
+
+PRODUCTS = [
+    {"_id": "d1", "title": "Cordless drill 18 V", "brand": "Acme", "price_cents": 9900},
+    {"_id": "d2", "title": "Corded hammer drill", "brand": "Zeta", "price_cents": 5900},
+    {"_id": "d3", "title": "Drill bit set, 20 pieces", "brand": "Acme", "price_cents": 1900},
+    {"_id": "s1", "title": "Sofa, three seats, grey", "brand": "Zeta", "price_cents": 59900},
+    {"_id": "s2", "title": "Cover for a sofa", "brand": "Acme", "price_cents": 2900},
+    {"_id": "l1", "title": "Desk lamp", "brand": "Zeta", "price_cents": 2500},
+]
+PROFILE = """
+[profiles.{name}]
+alias = "{alias}"
+page_size = 2
+depth = 50
+fields = ["title", "brand", "price_cents"]
+[profiles.{name}.filters.brand]
+field = "brand.keyword"
+[profiles.{name}.filters.price]
+field = "price_cents"
+kind = "range"
+[profiles.{name}.facets.brand]
+field = "brand.keyword"
+"""
+
+
+@dataclass(frozen=True)
+class Shop:
+    """An index of `PRODUCTS` and the models it was built with."""
+
+    cluster: ClusterSettings
+    alias: str
+    cross_encoder: Path
+    bi_encoder: Path
+    folder: Path
+
+    def build(self, alias: str) -> str:
+        """Builds an index behind `alias`; its name."""
+        catalogue = self.folder / "catalogue.jsonl"
+        catalogue.write_text("".join(json.dumps(product) + "\n" for product in PRODUCTS))
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "index_builder", "rebuild", str(catalogue)),
+                *("--alias", alias, "--replicas", "0"),
+                *("--encoder", str(self.bi_encoder), "--reranker", str(self.cross_encoder)),
+                *("--rejects", str(self.folder / "rejects.jsonl")),
+            ],
+            env={**os.environ, "OPENSEARCH_URL": self.cluster.url},
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        with connect(self.cluster) as client:
+            [index] = client.indices.get_alias(name=alias)
+        return str(index)
+
+    def delete(self, index: str) -> None:
+        """Deletes exactly this index."""
+        with connect(self.cluster) as client:
+            client.indices.delete(index=index)
+
+
+@pytest.fixture(scope="module")
+def shop(cluster: ClusterSettings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    folder = tmp_path_factory.mktemp("shop")
+    shop = Shop(
+        cluster,
+        f"shop-{uuid.uuid4().hex}",
+        make_cross_encoder(folder / "cross"),
+        make_bi_encoder(folder / "bi"),
+        folder,
+    )
+    index = shop.build(shop.alias)
+    yield shop
+    shop.delete(index)
+
+
+@contextmanager
+def serving(
+    shop: Shop,
+    folder: Path,
+    *,
+    alias: str = "",
+    url: str = "",
+    cross_encoder: Path | None = None,
+    bi_encoder: Path | None = None,
+) -> Iterator[RerankClient]:
+    """The server as its own process, and a client of it; what is not given is the shop's."""
+    folder.mkdir(exist_ok=True)
+    config, port_file, log = folder / "sidecar.toml", folder / "port", folder / "log"
+    config.write_text(
+        f'port = 0\nport_file = "{port_file}"\n'
+        f'[models]\nreranker = "{cross_encoder or shop.cross_encoder}"\n'
+        f'encoders = ["{bi_encoder or shop.bi_encoder}"]\n'
+        f'[cluster]\nurl = "{url or shop.cluster.url}"\n'
+        + PROFILE.format(name="shop", alias=alias or shop.alias)
+    )
+    command = [sys.executable, "-m", "sidecar", "--config", str(config)]
+    with log.open("wb") as output:
+        keeper = start_kept(command, folder=folder, environ=dict(os.environ), output=output)
+    try:
+        target = _await_serving(keeper, port_file, log, Ticker("sidecar", lambda _: None))
+        with RerankClient(target, timeout_s=10) as client:
+            yield client
+    finally:
+        stop_kept(keeper)
+
+
+@pytest.fixture(scope="module")
+def client(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RerankClient]:
+    with serving(shop, tmp_path_factory.mktemp("sidecar")) as client:
+        yield client
+
+
+def test_the_funnel_answers_with_reranked_hits(client: RerankClient, shop: Shop) -> None:
+    """All products are candidates of the vector leg; they come by falling logit, each explained."""
+    found = client.search("shop", "cordless drill", page_size=50, explain=True)
+    assert {hit.id for hit in found.hits} == {product["_id"] for product in PRODUCTS}
+    assert not found.degraded
+    assert found.scored == len(PRODUCTS)
+    logits = [hit.rerank.logit for hit in found.hits if hit.rerank]
+    assert logits == sorted(logits, reverse=True)
+    assert len(logits) == len(PRODUCTS)
+    assert [hit.rank for hit in found.hits] == list(range(1, 7))
+    assert sorted(hit.first_stage_rank for hit in found.hits) == list(range(1, 7))
+    assert found.index.startswith(shop.alias)
+    [drill] = [hit for hit in found.hits if hit.id == "d1"]
+    assert drill.fields["title"] == ("Cordless drill 18 V",)
+    assert drill.fields["price_cents"] == ("9900",)
+    assert drill.explanation is not None
+    assert {leg.leg for leg in drill.explanation.legs} == {"lexical", "vector"}
+    # d1 alone has both words, so it leads the lexical leg.
+    assert [leg.rank for leg in drill.explanation.legs if leg.leg == "lexical"] == [1]
+    assert drill.explanation.placed_by == "rerank"
+    # Three titles have the word drill.
+    assert (found.total, found.total_is_exact) == (3, True)
+    assert list(found.stages_ms)[:4] == ["validate", "resolve", "embed", "retrieve"]
+
+
+def test_scores_are_those_of_rerank_on_the_same_text(client: RerankClient) -> None:
+    """Search composes what Rerank composes from the same fields: one text, one score."""
+    from rerank_client import Document  # noqa: PLC0415
+
+    found = client.search("shop", "sofa", page_size=50)
+    documents = [
+        Document(str(p["_id"]), fields={"title": str(p["title"]), "brand": str(p["brand"])})
+        for p in PRODUCTS
+    ]
+    ranking = client.rerank("sofa", documents)
+    logits = {item.id: item.rerank.logit for item in ranking.documents if item.rerank}
+    for hit in found.hits:
+        assert hit.rerank is not None
+        assert hit.rerank.logit == pytest.approx(logits[hit.id], abs=1e-4)
+
+
+def test_filters_hold_in_both_legs(client: RerankClient) -> None:
+    """Acme below 50.00: the bits and the cover, though the vector leg would find all."""
+    filters = [Filter("brand", any_of=("Acme",)), Filter("price", below=5000.0)]
+    found = client.search("shop", "drill", page_size=50, filters=filters)
+    assert {hit.id for hit in found.hits} == {"d3", "s2"}
+
+
+def test_facets_count_the_lexical_matches(client: RerankClient) -> None:
+    """Of three drills two are Acme's."""
+    found = client.search("shop", "drill", facets=["brand"])
+    assert found.facets == {"brand": {"Acme": 2, "Zeta": 1}}
+
+
+def test_pages_follow_one_another_without_gap_or_repeat(client: RerankClient) -> None:
+    """Three pages of two are the one page of six; the last has no token."""
+    whole = [hit.id for hit in client.search("shop", "sofa", page_size=50).hits]
+    paged, token = [], ""
+    for _ in range(3):
+        page = client.search("shop", "sofa", page_token=token)
+        paged += [hit.id for hit in page.hits]
+        token = page.next_page_token
+    assert paged == whole
+    assert token == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        ({"query": " "}, "query"),
+        ({"query": "x" * 5000}, "query"),
+        ({"page_size": -1}, "page_size"),
+        ({"page_size": 51}, "page_size"),
+        ({"page_token": "nonsense"}, "page_token"),
+        ({"filters": [Filter("secret", any_of=("x",))]}, "filters[0].field"),
+        ({"filters": [Filter("price", any_of=("1",))]}, "filters[0]"),
+        ({"filters": [Filter("price", at_least=float("inf"))]}, "filters[0].range"),
+        ({"filters": [Filter("brand")]}, "filters[0].range"),
+        ({"facets": ["price"]}, "facets[0]"),
+        ({"parameters": {"boost": "9"}}, "parameters['boost']"),
+    ],
+)
+def test_bad_input_names_its_field(
+    client: RerankClient, arguments: dict[str, object], field: str
+) -> None:
+    """INVALID_ARGUMENT with the path of what is wrong."""
+    query = str(arguments.pop("query", "drill"))
+    with pytest.raises(InvalidRequestError) as refused:
+        client.search("shop", query, **arguments)  # type: ignore[arg-type]
+    assert [violation.field for violation in refused.value.violations] == [field]
+
+
+def test_a_token_is_for_its_query_alone(client: RerankClient) -> None:
+    """A page of another query cannot be asked for with it."""
+    token = client.search("shop", "sofa").next_page_token
+    with pytest.raises(InvalidRequestError, match="another query"):
+        client.search("shop", "drill", page_token=token)
+
+
+def test_an_unknown_profile_is_not_found(client: RerankClient) -> None:
+    """NOT_FOUND, with what there is."""
+    with pytest.raises(NotFoundError, match="shop"):
+        client.search("store", "drill")
+
+
+HOSTILE = ['"}} ]', "{{query}} {{#toJson}}x{{/toJson}}", "a\nb\t\\u0000", "🛋️ sofa", "x " * 2000]
+
+
+@pytest.mark.parametrize("query", HOSTILE)
+def test_no_query_breaks_out_of_the_template(client: RerankClient, query: str) -> None:
+    """Quotes, braces, control characters and length stay data; the vector leg finds all six."""
+    found = client.search("shop", query, page_size=50)
+    assert len(found.hits) == len(PRODUCTS)
+    assert not found.degraded
+
+
+def test_without_the_encoder_of_the_index_the_lexical_leg_answers(
+    shop: Shop, tmp_path: Path
+) -> None:
+    """Vectors of two models are never compared: no vector leg, and the answer says so."""
+    other = make_bi_encoder(tmp_path / "other", seed=9)
+    with serving(shop, tmp_path / "sidecar", bi_encoder=other) as client:
+        found = client.search("shop", "drill", page_size=50, explain=True)
+        assert found.degraded == ("ENCODER_MISMATCH",)
+        assert {hit.id for hit in found.hits} == {"d1", "d2", "d3"}
+        assert found.embed_model is None
+        with pytest.raises(PreconditionError, match="not loaded"):
+            client.search("shop", "drill", strict=True)
+
+
+def test_text_of_another_recipe_is_not_reranked(shop: Shop, tmp_path: Path) -> None:
+    """Text that this cross-encoder was not made for: first-stage order, and the answer says so."""
+    from rerank_core.artifact import seal_artifact  # noqa: PLC0415
+    from rerank_core.text import ProductTextRecipe  # noqa: PLC0415
+
+    other = make_cross_encoder(tmp_path / "other")
+    seal_artifact(
+        other, name="other", kind="cross-encoder", recipe=ProductTextRecipe(fields=("title",))
+    )
+    with serving(shop, tmp_path / "sidecar", cross_encoder=other) as client:
+        found = client.search("shop", "drill", page_size=50)
+        assert found.degraded == ("RECIPE_MISMATCH",)
+        assert [hit.first_stage_rank for hit in found.hits] == list(range(1, 7))
+        assert all(hit.rerank is None for hit in found.hits)
+        assert found.scored == 0
+        with pytest.raises(PreconditionError, match="rebuild the index"):
+            client.search("shop", "drill", strict=True)
+
+
+def test_a_swap_is_seen_and_a_deleted_index_never_served(shop: Shop, tmp_path: Path) -> None:
+    """After a rebuild searches answer from the new index, even when the old one is gone at once."""
+    alias = f"swapped-{uuid.uuid4().hex}"
+    first = shop.build(alias)
+    with serving(shop, tmp_path / "sidecar", alias=alias) as client:
+        before = client.search("shop", "sofa")
+        assert before.index == first
+        second = shop.build(alias)
+        client.search("shop", "sofa")  # whichever it was, it is remembered for a moment
+        shop.delete(first)
+        try:
+            after = client.search("shop", "sofa")
+            assert after.index == second
+            assert not after.degraded
+            with pytest.raises(InvalidRequestError, match="begin at the first page"):
+                client.search("shop", "sofa", page_token=before.next_page_token)
+        finally:
+            shop.delete(second)
+        with pytest.raises(PreconditionError, match=alias):
+            client.search("shop", "sofa")
+
+
+def test_a_cluster_that_is_down_is_unavailable(shop: Shop, tmp_path: Path) -> None:
+    """Nothing listens there: UNAVAILABLE at once."""
+    with (
+        serving(shop, tmp_path / "sidecar", url="http://127.0.0.1:9") as client,
+        pytest.raises(UnavailableError, match="cannot be reached"),
+    ):
+        client.search("shop", "drill")
+
+
+def test_a_cluster_that_does_not_answer_ends_at_the_deadline(shop: Shop, tmp_path: Path) -> None:
+    """It accepts and stays silent: DEADLINE_EXCEEDED, never a hang."""
+    import socket  # noqa: PLC0415
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with (
+            serving(shop, tmp_path / "sidecar", url=url) as client,
+            pytest.raises(DeadlineExceededError),
+        ):
+            client.search("shop", "drill", timeout_s=1)

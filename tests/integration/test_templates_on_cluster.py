@@ -1,0 +1,254 @@
+"""The stored templates, rendered and run by a real cluster."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from opensearchpy import OpenSearch
+
+from index_builder.mapping import index_body
+from index_builder.schema import BEIR
+from rerank_core.cluster.connection import ClusterSettings, connect
+from rerank_core.cluster.failures import cluster_errors
+from rerank_core.cluster.templates import load_templates, push
+from rerank_core.errors import ClusterRefused
+
+HOSTILE = [
+    'say "oak"',
+    "back\\slash \\",
+    '", "size": 9999, "x": "',
+    "{}[]{{query}}{{/query}}{{#toJson}}filters{{/toJson}}{{! }}",
+    "line\nbreak\r\n\ttab",
+    "\x00\x01\x1f\x7f\x85\u2028\u2029",
+    "<script>&amp;'`$",
+    "sofá 椅子 🛋️ \U0010ffff",
+    "oak " * 2500,
+]
+
+
+@pytest.fixture(scope="module")
+def client(cluster: ClusterSettings) -> Iterator[OpenSearch]:
+    with connect(cluster) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def ids(client: OpenSearch) -> dict[str, str]:
+    return push(client, load_templates())
+
+
+def rendered(client: OpenSearch, template_id: str, **parameters: object) -> Any:
+    answer = client.render_search_template(body={"id": template_id, "params": parameters})
+    return answer["template_output"]
+
+
+def lexical(query: str, **other: object) -> dict[str, Any]:
+    usual = {"query": query, "size": 10, "filters": [], "facets": {}, "source_fields": ["title"]}
+    return {**usual, **other}
+
+
+def vector(values: list[float], **other: object) -> dict[str, Any]:
+    return {"vector": values, "k": 3, "size": 3, "filters": [], "source_fields": False, **other}
+
+
+def test_push_stores_under_the_id_and_may_be_repeated(
+    client: OpenSearch, ids: dict[str, str]
+) -> None:
+    """The cluster then has the very source."""
+    assert push(client, load_templates()) == ids
+    for template in load_templates():
+        stored = client.get_script(id=template.id)["script"]
+        assert stored["lang"] == "mustache"
+        assert stored["source"] == template.source
+
+
+@pytest.mark.parametrize("query", HOSTILE)
+def test_a_hostile_query_stays_text(client: OpenSearch, ids: dict[str, str], query: str) -> None:
+    """Rendering gives valid JSON with the query intact, and nothing else changed by it."""
+    usual = rendered(client, ids["lexical"], **lexical("PLACE"))
+    expected = json.loads(json.dumps(usual).replace("PLACE", json.dumps(query)[1:-1]))
+
+    assert rendered(client, ids["lexical"], **lexical(query)) == expected
+
+
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(query=st.text(max_size=50), values=st.lists(st.text(max_size=10), max_size=3))
+def test_any_query_and_filter_value_stay_text(
+    client: OpenSearch, ids: dict[str, str], query: str, values: list[str]
+) -> None:
+    """Whatever characters a shopper's browser sends."""
+    filters = [{"terms": {"brand.keyword": values}}]
+
+    found = rendered(client, ids["lexical"], **lexical(query, filters=filters))
+
+    assert found["query"]["bool"]["must"]["multi_match"]["query"] == query
+    assert found["query"]["bool"]["filter"] == filters
+
+
+def test_the_lexical_leg_renders_to_this(client: OpenSearch, ids: dict[str, str]) -> None:
+    """The whole body, so that a change of the template is seen here."""
+    facets = {"brand": {"terms": {"field": "brand.keyword", "size": 5}}}
+    filters = [{"term": {"brand.keyword": "Acme"}}, {"range": {"price_cents": {"lt": 5000}}}]
+
+    found = rendered(client, ids["lexical"], **lexical("oak", facets=facets, filters=filters))
+
+    match = {"query": "oak", "type": "cross_fields"}
+    assert found == {
+        "size": 10,
+        "track_total_hits": 10000,
+        "_source": ["title"],
+        "query": {
+            "bool": {
+                "must": {"multi_match": match},
+                "should": {"multi_match": {**match, "operator": "and", "boost": 2}},
+                "filter": filters,
+            }
+        },
+        "aggs": facets,
+    }
+
+
+def test_the_vector_leg_renders_to_this(client: OpenSearch, ids: dict[str, str]) -> None:
+    """The whole body, so that a change of the template is seen here."""
+    filters = [{"term": {"brand.keyword": "Acme"}}]
+
+    found = rendered(client, ids["vector"], **vector([0.5, -1e-9, 1.0], filters=filters))
+
+    bool_filter = {"bool": {"filter": filters}}
+    knn = {"vector": {"vector": [0.5, -1e-9, 1.0], "k": 3, "filter": bool_filter}}
+    assert found == {"size": 3, "_source": False, "query": {"knn": knn}}
+
+
+PRODUCTS = {
+    "drill": ({"title": "Cordless drill 18 V", "brand": "Acme", "price_cents": 9900}, [1, 0, 0]),
+    "bits": ({"title": "Drill bits", "text": "for a drill", "brand": "Zeta"}, [0.9, 0.1, 0]),
+    "sofa": ({"title": "Grey sofa", "brand": "Acme", "color": ["grey", "anthracite"]}, [0, 1, 0]),
+    "cover": ({"title": "Cover", "text": "for sofas by Acme", "brand": "Zeta"}, [0, 0.9, 0.1]),
+}
+
+
+@pytest.fixture(scope="module")
+def shop(client: OpenSearch, cluster: ClusterSettings) -> Iterator[str]:
+    name = f"test-{uuid.uuid4().hex}"
+    client.indices.create(index=name, body=index_body(BEIR, 3, "lucene", shards=1))
+    for key, (fields, values) in PRODUCTS.items():
+        client.index(index=name, id=key, body={**fields, "rerank_text": "x", "vector": values})
+    client.indices.refresh(index=name)
+    yield name
+    client.indices.delete(index=name)
+
+
+def search(client: OpenSearch, index: str, template_id: str, parameters: dict[str, Any]) -> Any:
+    return client.search_template(index=index, body={"id": template_id, "params": parameters})
+
+
+def found(answer: Any) -> list[str]:
+    return [hit["_id"] for hit in answer["hits"]["hits"]]
+
+
+def test_any_word_finds_and_all_words_stand_first(
+    client: OpenSearch, shop: str, ids: dict[str, str]
+) -> None:
+    """Also where the words are spread over fields; stems and accents match."""
+    answer = search(client, shop, ids["lexical"], lexical("Zeta drills"))
+    assert found(answer)[0] == "bits"
+    assert set(found(answer)) == {"bits", "drill", "cover"}
+    assert answer["hits"]["total"] == {"value": 3, "relation": "eq"}
+
+    assert found(search(client, shop, ids["lexical"], lexical("sófas"))) == ["sofa", "cover"]
+
+
+def test_the_lexical_leg_filters_counts_and_returns_fields(
+    client: OpenSearch, shop: str, ids: dict[str, str]
+) -> None:
+    """Filters hold for hits and facets alike; only the named fields come back."""
+    facets = {"color": {"terms": {"field": "color.keyword"}}}
+    filters = [{"term": {"brand.keyword": "Acme"}}]
+
+    answer = search(
+        client, shop, ids["lexical"], lexical("drill sofa", filters=filters, facets=facets)
+    )
+
+    assert sorted(found(answer)) == ["drill", "sofa"]
+    assert [hit["_source"] for hit in answer["hits"]["hits"]] == [
+        {"title": PRODUCTS[key][0]["title"]} for key in found(answer)
+    ]
+    counted = {
+        bucket["key"]: bucket["doc_count"] for bucket in answer["aggregations"]["color"]["buckets"]
+    }
+    assert counted == {"grey": 1, "anthracite": 1}
+
+
+def test_a_query_of_thousands_of_words_is_answered(
+    client: OpenSearch, shop: str, ids: dict[str, str]
+) -> None:
+    """Its first terms count; the cluster's limit of clauses is not met."""
+    words = " ".join(f"word{number}" for number in range(3000))
+
+    answer = search(client, shop, ids["lexical"], lexical(f"drill {words}"))
+
+    assert set(found(answer)) == {"drill", "bits"}
+
+
+@pytest.mark.parametrize("query", HOSTILE)
+def test_a_hostile_query_is_answered(
+    client: OpenSearch, shop: str, ids: dict[str, str], query: str
+) -> None:
+    """With hits or without, never with an error."""
+    answer = search(client, shop, ids["lexical"], lexical(query))
+
+    assert answer["_shards"]["failed"] == 0
+
+
+def test_the_vector_leg_finds_the_nearest(
+    client: OpenSearch, shop: str, ids: dict[str, str]
+) -> None:
+    """By cosine; a score is (1 + cosine) / 2, so the product itself has 1."""
+    answer = search(client, shop, ids["vector"], vector([2.0, 0.0, 0.0], k=2, size=2))
+
+    assert found(answer) == ["drill", "bits"]
+    assert answer["hits"]["hits"][0]["_score"] == pytest.approx(1.0)
+    assert "_source" not in answer["hits"]["hits"][0]
+
+
+def test_the_vector_leg_filters_while_it_searches(
+    client: OpenSearch, shop: str, ids: dict[str, str]
+) -> None:
+    """With k of 2 the two nearest that pass are found, not what passes of the two nearest."""
+    filters = [{"term": {"brand.keyword": "Zeta"}}]
+
+    answer = search(client, shop, ids["vector"], vector([1, 0, 0], k=2, size=2, filters=filters))
+
+    assert found(answer) == ["bits", "cover"]
+
+
+@pytest.mark.parametrize("missing", ["size", "filters", "facets", "source_fields"])
+def test_a_missing_parameter_is_refused(
+    client: OpenSearch, shop: str, ids: dict[str, str], missing: str
+) -> None:
+    """Never filled in behind the caller's back."""
+    parameters = lexical("drill")
+    del parameters[missing]
+
+    with pytest.raises(ClusterRefused), cluster_errors("searching"):
+        search(client, shop, ids["lexical"], parameters)
+
+
+@pytest.mark.parametrize("missing", ["vector", "k", "size", "filters", "source_fields"])
+def test_a_missing_vector_parameter_is_refused(
+    client: OpenSearch, shop: str, ids: dict[str, str], missing: str
+) -> None:
+    """Never filled in behind the caller's back."""
+    parameters = vector([1, 0, 0])
+    del parameters[missing]
+
+    with pytest.raises(ClusterRefused), cluster_errors("searching"):
+        search(client, shop, ids["vector"], parameters)

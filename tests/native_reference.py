@@ -1,0 +1,159 @@
+"""BERT in NumPy: in float64, or with the products in int8 as the native kernel makes them."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import erf
+
+from rerank_core.engine.native_library import instruction_sets, load_library
+from rerank_core.engine.native_weights import quantise_weight, smoothing_factors
+from rerank_core.engine.shape import BertShape
+from rerank_core.text import PackedTokens
+
+
+def runnable_sets() -> list[str]:
+    """Instruction sets of this machine, and AMX's kernel on emulated tiles where AVX-512 is."""
+    usable = instruction_sets(load_library())
+    return usable + (["amx-emulated"] if "avx512-vnni" in usable else [])
+
+
+def random_weights(
+    shape: BertShape, seed: int = 0, *, outputs: int = 1, pooler: bool = True, spread: float = 0.15
+) -> dict[str, np.ndarray]:
+    """Every tensor of a cross-encoder; a few input channels are loud, as in trained models."""
+    random = np.random.default_rng(seed)
+    width, ffn = shape.width, shape.ffn_width
+    weights: dict[str, np.ndarray] = {}
+
+    def dense(name: str, rows: int, columns: int) -> None:
+        weights[f"{name}.weight"] = random.normal(0, spread, (rows, columns)).astype(np.float32)
+        weights[f"{name}.bias"] = random.normal(0, spread, rows).astype(np.float32)
+
+    def norm(name: str) -> None:
+        scale = 1 + random.normal(0, 0.1, width)
+        scale[random.integers(0, width, 2)] *= 6
+        weights[f"{name}.weight"] = scale.astype(np.float32)
+        weights[f"{name}.bias"] = random.normal(0, 0.1, width).astype(np.float32)
+
+    tables = {"word": shape.vocabulary, "position": shape.positions, "token_type": 2}
+    for table, rows in tables.items():
+        weights[f"embeddings.{table}_embeddings.weight"] = random.normal(
+            0, 0.5, (rows, width)
+        ).astype(np.float32)
+    norm("embeddings.LayerNorm")
+    for layer in range(shape.layers):
+        name = f"encoder.layer.{layer}"
+        for part in ("query", "key", "value"):
+            dense(f"{name}.attention.self.{part}", width, width)
+        dense(f"{name}.attention.output.dense", width, width)
+        norm(f"{name}.attention.output.LayerNorm")
+        dense(f"{name}.intermediate.dense", ffn, width)
+        dense(f"{name}.output.dense", width, ffn)
+        norm(f"{name}.output.LayerNorm")
+    if pooler:
+        dense("pooler.dense", width, width)
+    dense("classifier", outputs, width)
+    return weights
+
+
+def random_rows(shape: BertShape, lengths: list[int], seed: int = 0) -> PackedTokens:
+    """Rows of random tokens, the second segment from the fourth token on."""
+    random = np.random.default_rng(seed)
+    rows = [random.integers(0, shape.vocabulary, length).tolist() for length in lengths]
+    return PackedTokens.pack(rows, 3)
+
+
+def layer_norm(x: np.ndarray, scale: np.ndarray, shift: np.ndarray, epsilon: float) -> np.ndarray:
+    centred = x - x.mean(axis=-1, keepdims=True)
+    variance = (centred**2).mean(axis=-1, keepdims=True)
+    return centred / np.sqrt(variance + epsilon) * scale + shift
+
+
+def gelu(x: np.ndarray) -> np.ndarray:
+    return x * 0.5 * (1 + erf(x / np.sqrt(2)))
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    share = np.exp(x - x.max(axis=-1, keepdims=True))
+    return share / share.sum(axis=-1, keepdims=True)
+
+
+def int8_product(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """The product x W^T in symmetric int8: a scale a row of x, a scale an output of W."""
+    rounded, scales = quantise_weight(np.asarray(weight, np.float32))
+    x_scales = np.maximum(np.abs(x).max(axis=-1, keepdims=True), 1e-30) / 127
+    return (np.rint(x / x_scales) @ rounded.T.astype(np.float64)) * x_scales * scales
+
+
+class Reference:
+    """Outputs of rows, one at a time."""
+
+    def __init__(self, weights, shape, pooling=None, smoothing=None, *, int8=True) -> None:
+        self.weights, self.shape, self.pooling = weights, shape, pooling
+        self.smoothing, self.int8 = smoothing, int8
+
+    def forward(self, tokens: PackedTokens) -> np.ndarray:
+        """Shape ``(rows, columns)``, float64."""
+        spans = zip(tokens.offsets[:-1], tokens.offsets[1:], strict=True)
+        return np.stack(
+            [self._row(tokens.ids[begin:end], tokens.type_ids[begin:end]) for begin, end in spans]
+        )
+
+    def _dense(self, x, name, factors=1.0):
+        weight, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
+        if not self.int8:
+            return x @ weight.T.astype(np.float64) + bias
+        return int8_product(x / factors, weight * factors) + bias
+
+    def _norm(self, x, name):
+        scale, shift = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
+        return layer_norm(x, scale, shift, self.shape.epsilon)
+
+    def _factors(self, layer, kind, names):
+        if self.smoothing is None or not self.int8:
+            return 1.0
+        together = np.concatenate([self.weights[f"{name}.weight"] for name in names])
+        if kind == "attention_input":  # the kernel's query carries 1 / sqrt(head width)
+            together[: self.shape.width] /= np.sqrt(self.shape.head_width)
+        return smoothing_factors(getattr(self.smoothing[layer], kind), together)
+
+    def _row(self, ids, type_ids):
+        table = {
+            key: self.weights[f"embeddings.{key}_embeddings.weight"].astype(np.float64)
+            for key in ("word", "position", "token_type")
+        }
+        x = table["word"][ids] + table["position"][: len(ids)] + table["token_type"][type_ids]
+        x = self._norm(x, "embeddings.LayerNorm")
+        for layer in range(self.shape.layers):
+            x = self._layer(x, layer)
+        return self._head(x)
+
+    def _layer(self, x, layer):
+        name, shape = f"encoder.layer.{layer}", self.shape
+        parts = [f"{name}.attention.self.{part}" for part in ("query", "key", "value")]
+        factors = self._factors(layer, "attention_input", parts)
+        query, key, value = (
+            self._dense(x, part, factors).reshape(len(x), shape.heads, -1).swapaxes(0, 1)
+            for part in parts
+        )
+        scores = softmax(query @ key.swapaxes(1, 2) / np.sqrt(shape.head_width))
+        context = (scores @ value).swapaxes(0, 1).reshape(len(x), -1)
+        x = self._norm(
+            x + self._dense(context, f"{name}.attention.output.dense"),
+            f"{name}.attention.output.LayerNorm",
+        )
+        factors = self._factors(layer, "ffn_input", [f"{name}.intermediate.dense"])
+        inner = gelu(self._dense(x, f"{name}.intermediate.dense", factors))
+        return self._norm(
+            x + self._dense(inner, f"{name}.output.dense"), f"{name}.output.LayerNorm"
+        )
+
+    def _head(self, x):
+        if self.pooling is not None:
+            vector = x.mean(axis=0) if self.pooling == "mean" else x[0]
+            return vector / np.linalg.norm(vector)
+        state = x[0]
+        if "pooler.dense.weight" in self.weights:
+            pooler, bias = self.weights["pooler.dense.weight"], self.weights["pooler.dense.bias"]
+            state = np.tanh(pooler.astype(np.float64) @ state + bias)
+        return self.weights["classifier.weight"] @ state + self.weights["classifier.bias"]

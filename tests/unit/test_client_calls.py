@@ -1,0 +1,149 @@
+"""Calls as data: what is sent for what was asked, what is read of what came."""
+
+from __future__ import annotations
+
+import pytest
+
+from rerank_client import Document, Filter, Priority, calls
+from rerank_client.reading import read_ranking, read_search
+from rerank_proto.rerank.v1 import rerank_pb2 as pb
+
+
+def test_a_rerank_call_holds_every_field():
+    """Nothing is dropped, nothing added."""
+    documents = [
+        Document("a", text="drill", version="7", first_stage_score=0.0, first_stage_rank=1),
+        Document("b", fields={"title": "drill", "color": ["red", "blue"]}, first_stage_rank=2),
+    ]
+    call = calls.rerank(
+        "q", documents, top_n=2, model="m", strict=True, priority=Priority.BATCH, timeout_s=0.5
+    )
+    assert call.timeout_s == 0.5
+    assert call.request == pb.RerankRequest(
+        query="q",
+        documents=[
+            pb.Document(
+                id="a", text="drill", version="7", first_stage_score=0.0, first_stage_rank=1
+            ),
+            pb.Document(
+                id="b",
+                fields={
+                    "title": pb.FieldValue(values=["drill"]),
+                    "color": pb.FieldValue(values=["red", "blue"]),
+                },
+                first_stage_rank=2,
+            ),
+        ],
+        top_n=2,
+        model="m",
+        strict=True,
+        priority=pb.PRIORITY_BATCH,
+    )
+    assert (
+        not calls.rerank("q", [Document("a", text="x")])
+        .request.documents[0]
+        .HasField("first_stage_score")
+    )
+
+
+def test_a_search_call_holds_every_field():
+    """As for Rerank; a range keeps an end that is zero apart from one that is not set."""
+    call = calls.search(
+        "shop",
+        "drill",
+        page_size=5,
+        page_token="t",  # noqa: S106  no secret
+        filters=[Filter("brand", any_of=["acme"]), Filter("price", at_least=0.0)],
+        facets=["brand"],
+        parameters={"a": "b"},
+        explain=True,
+        strict=True,
+    )
+    assert call.request == pb.SearchRequest(
+        profile="shop",
+        query="drill",
+        page_size=5,
+        page_token="t",  # noqa: S106  no secret
+        filters=[
+            pb.Filter(field="brand", any_of=pb.Values(values=["acme"])),
+            pb.Filter(field="price", range=pb.Range(at_least=0.0)),
+        ],
+        facets=["brand"],
+        parameters={"a": "b"},
+        explain=True,
+        strict=True,
+        priority=pb.PRIORITY_INTERACTIVE,
+    )
+    assert not call.request.filters[1].range.HasField("below")
+
+
+@pytest.mark.parametrize("priority", Priority)
+def test_every_priority_is_the_contracts(priority):
+    """By its name there."""
+    sent = calls.embed(["a"], priority=priority).request.priority
+    assert pb.Priority.Name(sent) == f"PRIORITY_{priority.name}"
+
+
+def test_a_ranking_is_read_whole():
+    """What is unset stays None; a reason that this client does not know yet is its number."""
+    message = pb.RerankResponse(
+        documents=[
+            pb.RerankedDocument(
+                id="b",
+                index=1,
+                first_stage_score=0.0,
+                first_stage_rank=2,
+                rerank=pb.RerankScore(rank=1, logit=-1.5),
+            ),
+            pb.RerankedDocument(id="a", first_stage_rank=1),
+        ],
+        degraded=[pb.DEGRADED_REASON_DEADLINE, 99],
+        scored=1,
+        stages=[pb.StageTime(stage="score", duration_ms=1.25)],
+    )
+    ranking = read_ranking(message)
+    first, second = ranking.documents
+    assert (first.id, first.index, first.first_stage_score) == ("b", 1, 0.0)
+    assert (first.rerank.rank, first.rerank.logit, first.rerank.probability) == (1, -1.5, None)
+    assert (second.first_stage_score, second.rerank) == (None, None)
+    assert ranking.degraded == ("DEADLINE", "99")
+    assert (ranking.scored, ranking.model, ranking.stages_ms) == (1, None, {"score": 1.25})
+
+
+def test_a_search_result_is_read_whole():
+    """Hits with fields and explanation, facets in their order, models where there are any."""
+    message = pb.SearchResponse(
+        hits=[
+            pb.SearchHit(
+                id="a",
+                rank=11,
+                first_stage_score=0.03,
+                first_stage_rank=4,
+                rerank=pb.RerankScore(rank=11, logit=2.0, probability=0.75),
+                fields={"color": pb.FieldValue(values=["red", "blue"])},
+                explanation=pb.Explanation(
+                    legs=[pb.LegRank(leg="vector", rank=3, score=0.5)], placed_by="rerank"
+                ),
+            ),
+            pb.SearchHit(id="b", rank=12),
+        ],
+        total=40,
+        total_is_exact=True,
+        next_page_token="next",  # noqa: S106  no secret
+        facets=[
+            pb.Facet(
+                field="brand",
+                values=[pb.FacetValue(value="x", count=3), pb.FacetValue(value="a", count=2)],
+            )
+        ],
+        index="products-1",
+        embed_model=pb.ModelVersion(id="minilm", hash="00", numeric_path="p"),
+    )
+    result = read_search(message)
+    hit, bare = result.hits
+    assert (hit.rank, hit.rerank.probability, hit.fields) == (11, 0.75, {"color": ("red", "blue")})
+    assert (hit.explanation.legs[0].leg, hit.explanation.placed_by) == ("vector", "rerank")
+    assert (bare.rerank, bare.explanation) == (None, None)
+    assert list(result.facets["brand"].items()) == [("x", 3), ("a", 2)]
+    assert (result.total, result.total_is_exact, result.next_page_token) == (40, True, "next")
+    assert (result.embed_model.id, result.rerank_model) == ("minilm", None)

@@ -1,0 +1,143 @@
+"""Schema files, and the mapping that follows from a schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from index_builder.mapping import index_body, mapping_hash, restored_settings
+from index_builder.schema import BEIR, Field, Schema, read_schema
+from rerank_core.errors import ConfigError
+
+
+def read(tmp_path: Path, text: str) -> Schema:
+    path = tmp_path / "shop.toml"
+    path.write_text(text, encoding="utf-8")
+    return read_schema(path)
+
+
+def test_a_schema_file_names_columns_and_types(tmp_path: Path) -> None:
+    """What is not said has its default."""
+    schema = read(
+        tmp_path,
+        """
+        id = "sku"
+        [fields.title]
+        type = "text"
+        column = "product_name"
+        boost = 3
+        [fields.category]
+        type = "keyword"
+        list_separator = "|"
+        [fields.price]
+        type = "number"
+        """,
+    )
+
+    assert schema == Schema(
+        fields={
+            "title": Field("text", column="product_name", boost=3.0),
+            "category": Field("keyword", list_separator="|"),
+            "price": Field("number"),
+        },
+        id="sku",
+        language="english",
+    )
+    assert schema.columns == {"sku", "product_name", "category", "price"}
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("id = ", "shop.toml: not TOML"),
+        ('[fields.title]\ntype = "text"\nboots = 2', r"shop.toml: fields.title.boots: Unexpected"),
+        ('[fields.title]\ntype = "string"', "shop.toml: fields.title.type: Input should be 'text'"),
+        ('id = "sku"', "shop.toml: fields: Field required"),
+        ('[fields.price]\ntype = "number"', "at least one must be of type text or keyword"),
+        ('[fields.vector]\ntype = "text"', "fields.vector: the builder writes this field itself"),
+        ('[fields."a.b"]\ntype = "text"', "fields.a.b: a name is letters, digits"),
+        ('[fields.title]\ntype = "text"\nboost = 0', "fields.title: .*boost 0.0 must be above 0"),
+        ('[fields.title]\ntype = "text"\nboost = inf', "boost inf must be above 0 and finite"),
+        ('[fields.title]\ntype = "text"\nlist_separator = ""', "list_separator must not be empty"),
+    ],
+)
+def test_a_faulty_schema_file_is_refused_by_file_and_path(
+    tmp_path: Path, text: str, fault: str
+) -> None:
+    """The error says where the fault is and what would be right."""
+    with pytest.raises(ConfigError, match=fault) as caught:
+        read(tmp_path, text)
+    assert str(tmp_path / "shop.toml") in str(caught.value)
+
+
+def test_a_schema_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    """By its path."""
+    with pytest.raises(ConfigError, match=r"gone\.toml: No such file"):
+        read_schema(tmp_path / "gone.toml")
+
+
+def test_the_mapping_has_the_fields_and_refuses_others() -> None:
+    """Text is searched by words, keywords also whole; the reranker's text is only stored."""
+    body = index_body(BEIR, dimensions=384, vector_engine="lucene", shards=2)
+
+    words = {"type": "text", "analyzer": "product", "search_analyzer": "query"}
+    assert body["mappings"] == {
+        "dynamic": "strict",
+        "properties": {
+            "title": words,
+            "text": words,
+            "brand": {**words, "fields": {"keyword": {"type": "keyword"}}},
+            "color": {**words, "fields": {"keyword": {"type": "keyword"}}},
+            "category": {**words, "fields": {"keyword": {"type": "keyword"}}},
+            "price_cents": {"type": "double"},
+            "rerank_text": {"type": "keyword", "index": False, "doc_values": False},
+            "vector": {
+                "type": "knn_vector",
+                "dimension": 384,
+                "method": {"name": "hnsw", "engine": "lucene", "space_type": "cosinesimil"},
+            },
+        },
+    }
+    searched = ["title^3", "text^1", "brand^2", "color^1", "category^1"]
+    assert body["settings"]["index"]["query.default_field"] == searched
+    assert body["settings"]["index"]["number_of_shards"] == 2
+
+
+def test_loading_settings_are_all_restored() -> None:
+    """No refreshes and no replicas while loading; afterwards nothing of it is left."""
+    index = index_body(BEIR, 384, "lucene", shards=1)["settings"]["index"]
+    assert index["refresh_interval"] == "-1"
+    assert index["number_of_replicas"] == 0
+
+    assert restored_settings(replicas=2) == {
+        "refresh_interval": None,
+        "number_of_replicas": 2,
+        "translog.flush_threshold_size": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("schema", "dimensions", "engine"),
+    [
+        (BEIR, 32, "lucene"),
+        (BEIR, 384, "faiss"),
+        (Schema(BEIR.fields, language="german"), 384, "lucene"),
+        (Schema({**BEIR.fields, "title": Field("text", boost=4)}), 384, "lucene"),
+        (Schema({**BEIR.fields, "size": Field("keyword")}), 384, "lucene"),
+    ],
+)
+def test_the_mapping_hash_tells_indexes_apart_that_search_otherwise(
+    schema: Schema, dimensions: int, engine
+) -> None:
+    """Dimensions, engine, language, boosts and fields all count."""
+    usual = mapping_hash(index_body(BEIR, 384, "lucene", shards=1))
+
+    assert mapping_hash(index_body(schema, dimensions, engine, shards=1)) != usual
+
+
+def test_the_mapping_hash_does_not_know_shards() -> None:
+    """How an index is spread does not change what it finds."""
+    one = mapping_hash(index_body(BEIR, 384, "lucene", shards=1))
+
+    assert mapping_hash(index_body(BEIR, 384, "lucene", shards=5)) == one

@@ -1,0 +1,108 @@
+"""The native path as the engine sees it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rerank_core.engine.native import NativePath, neighbouring_units
+from rerank_core.engine.shape import BertShape
+from rerank_core.errors import ArtifactError, ScoringError
+from rerank_core.text import PackedTokens
+from tests.native_reference import Reference, random_rows, random_weights, runnable_sets
+
+SHAPE = BertShape(2, 64, 4, 128, 50, 512, 2, 1e-12)
+
+
+def test_units_are_neighbours_in_order():
+    """Rows stay in order, a unit passes the budget only with a single long row."""
+    units = neighbouring_units(np.array([60, 60, 20, 200, 5, 123, 1]), 128)
+    assert [unit.tolist() for unit in units] == [[0, 1], [2], [3], [4, 5], [6]]
+
+
+def test_no_rows_no_units():
+    """Nothing to do is no unit, and an empty forward pass an empty answer."""
+    assert neighbouring_units(np.zeros(0, np.int64)) == []
+    path = NativePath(random_weights(SHAPE), SHAPE)
+    assert path.forward(PackedTokens.pack([])).shape == (0, 1)
+
+
+@pytest.mark.parametrize("pooling", [None, "mean", "cls"])
+@pytest.mark.parametrize("instruction_set", runnable_sets())
+def test_lengths_up_to_512(pooling, instruction_set):
+    """1 and 512 tokens and what lies between agree with NumPy's int8 encoder."""
+    weights = random_weights(SHAPE, outputs=3)
+    path = NativePath(weights, SHAPE, pooling, instruction_set=instruction_set)
+    tokens = random_rows(SHAPE, [1, 2, 16, 17, 65, 512])
+    wanted = Reference(weights, SHAPE, pooling).forward(tokens)
+    error = np.abs(path.forward(tokens) - wanted)
+    # A rounding to int8 that falls the other way moves a row by a fraction of a step.
+    assert error.max() < 0.06
+    assert np.median(error) < 0.01
+    assert path.columns == wanted.shape[1]
+    in_float = Reference(weights, SHAPE, pooling, int8=False).forward(tokens)
+    assert error.mean() < np.abs(wanted - in_float).mean() / 2
+
+
+def test_a_classifier_without_pooler():
+    """A bare linear head on the first token."""
+    weights = random_weights(SHAPE, pooler=False)
+    tokens = random_rows(SHAPE, [5, 9])
+    out = NativePath(weights, SHAPE).forward(tokens)
+    np.testing.assert_allclose(out, Reference(weights, SHAPE).forward(tokens), atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("rows", "word"),
+    [
+        ([[50]], "out of the model's range"),
+        ([[-1]], "out of the model's range"),
+        ([[1, 2], []], "row 1 has 0 tokens"),
+        ([[1] * 513], "513 tokens; 1 to 512"),
+    ],
+)
+def test_rows_out_of_range_are_refused(rows, word):
+    """Ids and lengths beyond the model's are an error that names the row, never a wild read."""
+    path = NativePath(random_weights(SHAPE), SHAPE)
+    with pytest.raises(ScoringError, match=word):
+        path.forward(PackedTokens.pack(rows))
+
+
+def test_type_ids_out_of_range_are_refused():
+    """As ids are."""
+    path = NativePath(random_weights(SHAPE), SHAPE)
+    tokens = PackedTokens(np.ones(3, np.int32), np.full(3, 2, np.int32), np.array([0, 3]))
+    with pytest.raises(ScoringError, match="type out of the model's range"):
+        path.forward(tokens)
+
+
+def test_offsets_that_run_backwards_are_refused():
+    """Rows of negative length never reach the kernels."""
+    path = NativePath(random_weights(SHAPE), SHAPE)
+    tokens = PackedTokens(np.ones(3, np.int32), np.zeros(3, np.int32), np.array([0, 2, 1]))
+    with pytest.raises(ScoringError, match="row 1 has -1 tokens"):
+        path.forward(tokens)
+
+
+def test_widths_beyond_int32_sums_are_refused():
+    """A feed-forward network whose sums could overflow is refused with the limit."""
+    shape = BertShape(1, 16, 1, 65_473, 5, 8, 2, 1e-12)
+    with pytest.raises(ArtifactError, match="65,472"):
+        NativePath(random_weights(shape), shape)
+
+
+def test_an_instruction_set_that_is_not_there_is_refused():
+    """Forcing one is an error, never another one silently."""
+    with pytest.raises(ArtifactError, match="avx1024 is not to be had"):
+        NativePath(random_weights(SHAPE), SHAPE, instruction_set="avx1024")
+
+
+def test_tables_live_as_long_as_the_path():
+    """Embeddings are read in place; dropping the caller's weights does not pull them away."""
+    tokens = random_rows(SHAPE, [7])
+    weights = random_weights(SHAPE)
+    path = NativePath(weights, SHAPE)
+    before = path.forward(tokens)
+    weights.clear()
+    _ = [np.full(50 * 64, 9.0, np.float32) for _ in range(200)]
+    assert (path.forward(tokens) == before).all()

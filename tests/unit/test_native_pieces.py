@@ -1,0 +1,211 @@
+"""Each piece of the native kernel against NumPy in float64, on every instruction set there is."""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import byref, c_float, c_int32, c_void_p
+
+import numpy as np
+import pytest
+
+from rerank_core.engine import native_library as native
+from rerank_core.errors import ToolMissingError
+from tests.native_reference import gelu, layer_norm, runnable_sets, softmax
+
+STORE, GELU, ADD = range(3)
+SETS = runnable_sets()
+
+
+@pytest.fixture(scope="module", params=SETS)
+def piece(request):
+    """Calls a piece by name on one instruction set, arrays by their address."""
+    library = native.load_library()
+
+    def call(name, *arguments):
+        passed = [
+            c_void_p(item.ctypes.data) if isinstance(item, np.ndarray) else item
+            for item in arguments
+        ]
+        code = getattr(library, f"rerank_piece_{name}")(request.param.encode(), *passed)
+        assert code == 0, f"{request.param} was said to be usable"
+
+    return call
+
+
+def heavy_tailed(random, *size):
+    """Numbers of which a few are far out, as in a trained encoder's hidden states."""
+    return random.standard_t(3, size).astype(np.float32)
+
+
+def test_there_is_an_instruction_set_to_test():
+    """On a machine of these tests at least AVX2 runs; the report names what was covered."""
+    print("instruction sets covered:", ", ".join(SETS))  # noqa: T201  -s shows it
+    assert "avx2" in SETS
+
+
+def test_unknown_instruction_set_is_refused():
+    """A name that this machine cannot run never reaches a kernel."""
+    x = np.zeros(64, np.float32)
+    code = native.load_library().rerank_piece_gelu(b"avx1024", c_void_p(x.ctypes.data), 64)
+    assert code == -1
+
+
+def test_quantise_by_hand(piece):
+    """127 is the row's largest magnitude, halves go to the even neighbour, the sum is exact."""
+    x = np.zeros(64, np.float32)
+    x[:5] = [-254.0, 1.0, 3.0, 5.0, 100.0]
+    values, scale, total = np.zeros(64, np.int8), np.zeros(1, np.float32), np.zeros(1, np.int32)
+    piece("quantise", x, None, 64, values, scale, total)
+    assert scale[0] == 2.0
+    assert values[:6].tolist() == [-127, 0, 2, 2, 50, 0]
+    assert total[0] == -127 + 0 + 2 + 2 + 50
+
+
+def test_quantise_smooths_first(piece):
+    """Smoothing is multiplied in before the scale is found."""
+    x, smoothing = np.ones(64, np.float32), np.ones(64, np.float32)
+    x[7], smoothing[7] = 1000.0, 0.001
+    smoothing[9] = 0.5
+    values, scale, total = np.zeros(64, np.int8), np.zeros(1, np.float32), np.zeros(1, np.int32)
+    piece("quantise", x, smoothing, 64, values, scale, total)
+    assert scale[0] == pytest.approx(1 / 127)
+    assert values[7] == 127
+    assert values[9] == 64  # 63.5 to the even one
+
+
+def test_quantise_a_row_of_zeros(piece):
+    """Zeros stay zeros, and the scale is a number."""
+    values, scale, total = np.ones(64, np.int8), np.zeros(1, np.float32), np.ones(1, np.int32)
+    piece("quantise", np.zeros(64, np.float32), None, 64, values, scale, total)
+    assert not values.any()
+    assert total[0] == 0
+    assert np.isfinite(scale[0])
+
+
+@pytest.mark.parametrize("columns", [64, 384, 1536])
+def test_quantise_is_within_half_a_step(piece, columns):
+    """No value is off by more than half a scale, however heavy the tails."""
+    random = np.random.default_rng(columns)
+    for _ in range(20):
+        x = heavy_tailed(random, columns)
+        values = np.zeros(columns, np.int8)
+        scale, total = np.zeros(1, np.float32), np.zeros(1, np.int32)
+        piece("quantise", x, None, columns, values, scale, total)
+        assert np.abs(values * scale[0] - x).max() <= scale[0] * (0.5 + 1e-4)
+        assert total[0] == values.astype(np.int64).sum()
+        assert np.abs(values.astype(int)).max() == 127
+
+
+@pytest.mark.parametrize("width", [1, 15, 16, 33, 64, 312, 384, 768])
+def test_layer_norm(piece, width):
+    """Mean and variance are those of the true width; padding stays zero."""
+    random = np.random.default_rng(width)
+    columns = -(-width // 64) * 64
+    x, scale, shift = (np.zeros(columns, np.float32) for _ in range(3))
+    x[:width] = heavy_tailed(random, width) + 3
+    scale[:width], shift[:width] = random.normal(1, 0.2, width), random.normal(0, 0.2, width)
+    given = x[:width].astype(np.float64)
+    wanted = layer_norm(given, scale[:width], shift[:width], 1e-12)
+    piece("layer_norm", x, width, columns, scale, shift, c_float(1e-12))
+    np.testing.assert_allclose(x[:width], wanted, rtol=2e-5, atol=2e-5)
+    assert not x[width:].any()
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 7, 8, 9, 16, 17, 31, 32, 33, 70])
+@pytest.mark.parametrize(("outputs", "inputs"), [(64, 64), (128, 192), (320, 64), (192, 1536)])
+def test_dense_is_exact_up_to_one_rounding_a_step(piece, rows, outputs, inputs):
+    """The sum of products is the integer, at any tail of rows and columns, extremes included."""
+    random = np.random.default_rng(rows * outputs)
+    values = np.zeros((-(-rows // 32) * 32, inputs), np.int8)
+    values[:rows] = random.integers(-127, 128, (rows, inputs))
+    values[0] = 127
+    weights = random.integers(-127, 128, (outputs, inputs)).astype(np.int8)
+    weights[0], weights[1] = 127, -127
+    row_scales = random.uniform(1e-3, 1e-2, rows).astype(np.float32)
+    scales = random.uniform(1e-3, 1e-2, outputs).astype(np.float32)
+    bias = random.normal(0, 1, outputs).astype(np.float32)
+    sums = values[:rows].sum(axis=1, dtype=np.int32)
+    dense = native.Dense(weights.ctypes.data, scales.ctypes.data, bias.ctypes.data, outputs, inputs)
+    exact = values[:rows].astype(np.int64) @ weights.T.astype(np.int64)
+    y = exact * row_scales[:, None].astype(np.float64) * scales + bias
+    before = random.normal(0, 1, (rows, outputs)).astype(np.float32)
+    for epilogue, wanted in ((STORE, y), (GELU, gelu(y)), (ADD, y + before)):
+        out = before.copy()
+        piece(
+            "dense", values, row_scales, sums, rows, byref(dense), epilogue, out, c_int32(outputs)
+        )
+        bound = (8e-5 if epilogue == GELU else 2e-6) + 5e-6 * np.abs(y)
+        assert (np.abs(out - wanted) <= bound).all()
+
+
+def test_gelu_error_bound(piece):
+    """Within 8e-5 on +-12; far out zero and identity, within 5e-6 a unit."""
+    x = np.linspace(-12, 12, 160_000, dtype=np.float32)
+    y = x.copy()
+    piece("gelu", y, len(y))
+    assert np.abs(y - gelu(x.astype(np.float64))).max() < 8e-5
+    far = np.repeat(np.float32([-100.0, 100.0]), 8)
+    piece("gelu", far, 16)
+    np.testing.assert_allclose(far, np.repeat([0.0, 100.0], 8), atol=5e-4)
+
+
+def test_tanh_error_bound(piece):
+    """Within 5e-7 everywhere, and bounded by one far out."""
+    x = np.concatenate([np.linspace(-30, 30, 16_000), np.linspace(-1e-3, 1e-3, 1600)])
+    y = x.astype(np.float32)
+    given = y.astype(np.float64)
+    piece("tanh", y, len(y))
+    assert np.abs(y - np.tanh(given)).max() < 5e-7
+    assert np.abs(y).max() <= 1
+
+
+@pytest.mark.parametrize("rows", [1, 3, 4, 5, 8, 11])
+@pytest.mark.parametrize(("depth", "columns"), [(1, 16), (7, 48), (64, 64), (100, 80)])
+def test_multiply(piece, rows, depth, columns):
+    """Float products at every tail of the tile."""
+    random = np.random.default_rng(rows * depth)
+    a, b = heavy_tailed(random, rows, depth), heavy_tailed(random, depth, columns)
+    out = np.full((rows, columns), np.nan, np.float32)
+    piece("multiply", a, rows, depth, b, columns, out)
+    bound = 1e-6 * (np.abs(a).astype(np.float64) @ np.abs(b))
+    assert (np.abs(out - a.astype(np.float64) @ b) <= bound + 1e-6).all()
+
+
+@pytest.mark.parametrize("tokens", [1, 2, 15, 16, 17, 33, 48, 127, 128, 300, 512])
+@pytest.mark.parametrize(("heads", "head_columns"), [(1, 16), (3, 32), (2, 64), (1, 80)])
+def test_attention(piece, tokens, heads, head_columns):
+    """Softmax over all tokens and no others, with scores far apart, for all or one query."""
+    random = np.random.default_rng(tokens * heads)
+    columns = heads * head_columns
+    key_value = random.normal(0, 1, (tokens, 2 * columns)).astype(np.float32)
+    for queries in {1, tokens}:
+        query = random.normal(0, 1, (queries, columns)).astype(np.float32)
+        out = np.full((queries, columns), np.nan, np.float32)
+        piece("attention", query, queries, key_value, tokens, heads, head_columns, out)
+        split = key_value.astype(np.float64).reshape(tokens, 2, heads, head_columns)
+        asked = query.reshape(queries, heads, head_columns)
+        scores = softmax(np.einsum("qhd,thd->hqt", asked, split[:, 0]))
+        wanted = np.einsum("hqt,thd->qhd", scores, split[:, 1]).reshape(queries, columns)
+        np.testing.assert_allclose(out, wanted, atol=3e-5)
+
+
+def test_pieces_are_bit_equal_across_instruction_sets():
+    """What is computed in float gives the same bits on each set, which one name promises."""
+    library, random = native.load_library(), np.random.default_rng(5)
+    x = heavy_tailed(random, 1024)
+    results = set()
+    for name in SETS:
+        y = x.copy()
+        address = ctypes.c_void_p(y.ctypes.data)
+        library.rerank_piece_gelu(name.encode(), address, 512)
+        library.rerank_piece_tanh(name.encode(), ctypes.c_void_p(y.ctypes.data + 4 * 512), 512)
+        results.add(y.tobytes())
+    assert len(results) == 1
+
+
+def test_missing_library_says_how_to_get_it(tmp_path):
+    """A library that is not there or none is a clear error, not a crash."""
+    broken = tmp_path / "librerank_native.so"
+    broken.write_bytes(b"no library")
+    with pytest.raises(ToolMissingError, match="cannot be loaded"):
+        native.load_library(broken)

@@ -1,0 +1,102 @@
+"""Every error of ours has one gRPC status, with the details that the contract names."""
+
+from __future__ import annotations
+
+import pytest
+from google.rpc import code_pb2, error_details_pb2
+
+from rerank_core import errors
+from sidecar import status
+
+
+def _leaves(kind):
+    children = kind.__subclasses__()
+    return [leaf for child in children for leaf in _leaves(child)] if children else [kind]
+
+
+def _example(kind):
+    if kind is errors.InputError:
+        return kind("documents[3].id", "is empty")
+    if kind is errors.NotFoundError:
+        return kind("profile", "shop", ("a", "b"))
+    if kind is errors.ClusterRefused:
+        return kind("the cluster said no", 400)
+    return kind("what happened and the mend")
+
+
+def _details(found):
+    kinds = (
+        error_details_pb2.ErrorInfo,
+        error_details_pb2.BadRequest,
+        error_details_pb2.ResourceInfo,
+        error_details_pb2.RetryInfo,
+    )
+    unpacked = {}
+    for packed in found.details:
+        for kind in kinds:
+            detail = kind()
+            if packed.Unpack(detail):
+                unpacked[kind.__name__] = detail
+    return unpacked
+
+
+@pytest.mark.parametrize("kind", _leaves(errors.RerankError), ids=lambda kind: kind.__name__)
+def test_every_leaf_of_the_error_tree_has_a_status(kind):
+    """A new error without a status would tell the caller INTERNAL and nothing else."""
+    found = status.to_status(_example(kind))
+    info = _details(found)["ErrorInfo"]
+    assert (info.reason, info.domain) == (kind.__name__, "rerank-sidecar")
+    assert found.message == str(_example(kind))
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (errors.InputError, code_pb2.INVALID_ARGUMENT),
+        (errors.NotFoundError, code_pb2.NOT_FOUND),
+        (errors.NotReadyError, code_pb2.UNAVAILABLE),
+        (errors.OverloadError, code_pb2.RESOURCE_EXHAUSTED),
+        (errors.DeadlineError, code_pb2.DEADLINE_EXCEEDED),
+        (errors.ScoringError, code_pb2.INTERNAL),
+        (errors.ReleaseError, code_pb2.FAILED_PRECONDITION),
+        (errors.ClusterUnavailable, code_pb2.UNAVAILABLE),
+        (errors.ClusterTimeout, code_pb2.DEADLINE_EXCEEDED),
+        (errors.ClusterRefused, code_pb2.FAILED_PRECONDITION),
+    ],
+)
+def test_the_statuses_are_the_contracts(kind, code):
+    """What `rerank.proto` promises at each RPC."""
+    assert status.to_status(_example(kind)).code == code
+
+
+def test_details_name_the_field_the_resource_and_when_to_come_back():
+    """A program can act on them without reading the message."""
+    bad = _details(status.to_status(_example(errors.InputError)))["BadRequest"]
+    (violation,) = bad.field_violations
+    assert (violation.field, violation.description) == ("documents[3].id", "is empty")
+    resource = _details(status.to_status(_example(errors.NotFoundError)))["ResourceInfo"]
+    assert (resource.resource_type, resource.resource_name) == ("profile", "shop")
+    retry = _details(status.to_status(_example(errors.OverloadError)))["RetryInfo"]
+    assert retry.retry_delay.ToMilliseconds() == 100
+
+
+def test_only_retryable_statuses_say_when_to_come_back():
+    """UNAVAILABLE and RESOURCE_EXHAUSTED may be retried, nothing else."""
+    retryable = {code_pb2.UNAVAILABLE, code_pb2.RESOURCE_EXHAUSTED}
+    for kind in _leaves(errors.RerankError):
+        found = status.to_status(_example(kind))
+        assert ("RetryInfo" in _details(found)) == (found.code in retryable), kind
+
+
+def test_a_bug_tells_the_caller_nothing_of_the_inside():
+    """The message of an unforeseen exception may hold anything, a password included."""
+    found = status.to_status(RuntimeError("password=secret"))
+    assert found.code == code_pb2.INTERNAL
+    assert b"secret" not in found.SerializeToString()
+
+
+def test_a_long_text_of_the_caller_is_cut():
+    """Trailers of more than 8 KiB are refused by peers, and the status would be lost."""
+    found = status.to_status(errors.NotFoundError("model", "ü" * 100_000))
+    assert len(found.SerializeToString()) < 4096
+    assert found.message.endswith("…")
