@@ -62,7 +62,9 @@ def publish(
     from distillation.publish import publish_student  # noqa: PLC0415 - torch loads only for work
 
     artifact = publish_student(run, folder, publication)
-    Console().print(f"{folder}: {artifact.manifest.name} {artifact.manifest.model_hash}")
+    Console().print(
+        f"{folder}: {artifact.manifest.name} {artifact.manifest.model_hash}", soft_wrap=True
+    )
 
 
 @app.command()
@@ -91,7 +93,7 @@ def main() -> None:
     try:
         app()
     except RerankError as error:
-        Console(stderr=True).print(f"error: {error}", markup=False, style="red")
+        Console(stderr=True).print(f"error: {error}", markup=False, style="red", soft_wrap=True)
         sys.exit(1)
 
 

@@ -287,5 +287,6 @@ def test_the_command_line_answers_an_error_in_one_line(tmp_path):
         check=False,
     )
     assert done.returncode == 1
-    assert "none.toml: No such file" in done.stderr.replace("\n", "")
+    assert done.stderr.count("\n") == 1
+    assert "none.toml: No such file" in done.stderr
     assert "Traceback" not in done.stderr
