@@ -41,6 +41,10 @@ class InputError(RerankError):
         self.field = field
         self.problem = problem
 
+    def inside(self, path: str) -> InputError:
+        """The same of what stands at `path`; a problem without a field is of all of it."""
+        return InputError(f"{path}.{self.field}" if self.field else path, self.problem)
+
 
 class NotFoundError(RerankError):
     """A named thing is not there; `known` lists what is."""

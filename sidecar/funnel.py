@@ -225,7 +225,7 @@ class Funnel:
                 index=position,
                 first_stage_rank=position + 1,
                 first_stage_score=product.score,
-                text=str(sources[product.id].get(RERANK_TEXT, "")),
+                content=str(sources[product.id].get(RERANK_TEXT, "")),
             )
             for position, product in enumerate(fused)
         )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rerank_core.artifact import ProbabilityCalibration
-from rerank_core.engine import CrossEncoder
+from rerank_core.engine import CrossEncoder, Product
 from sidecar.degraded import Degraded
 from sidecar.models import Served
 
@@ -22,9 +22,8 @@ class Candidate:
     first_stage_rank: int
     """1 is best; unique within a request."""
     first_stage_score: float | None = None
-    text: str | None = None
-    """None: the text is composed of `fields`."""
-    fields: Mapping[str, Sequence[str]] | None = None
+    content: Product = ""
+    """What the cross-encoder reads."""
 
 
 @dataclass(frozen=True, slots=True)

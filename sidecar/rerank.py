@@ -1,8 +1,7 @@
-"""One rerank: compose, score until the deadline, order what there is."""
+"""One rerank: score until the deadline, order what there is."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rerank_core.engine import CrossEncoder, Engine, Priority, ScoreStream
@@ -44,14 +43,16 @@ async def rerank(
     served: Served[CrossEncoder] | None = None
     try:
         served = models.reranker(task.model)
-        with stages.timed("compose"):
-            texts = compose(candidates, served.model)
         stream = engine.submit(
-            served.model, task.query, texts, deadline=deadline, priority=task.priority
+            served.model,
+            task.query,
+            [candidate.content for candidate in candidates],
+            deadline=deadline,
+            priority=task.priority,
         )
         logits = await _gather(stream, stages)
-        if len(logits) < len(texts):
-            raise DeadlineError(f"{len(logits)} of {len(texts)} documents were scored in time")
+        if len(logits) < len(candidates):
+            raise DeadlineError(f"{len(logits)} of {len(candidates)} documents were scored in time")
     except tuple(SCORING_DEGRADES) as error:
         if task.strict:
             raise
@@ -60,15 +61,6 @@ async def rerank(
         calibration = served.model.artifact.manifest.probability if served else None
         placed = place(candidates, logits, calibration)[: task.top_n or None]
     return Ranking(placed, degraded, len(logits), served if logits else None)
-
-
-def compose(candidates: Sequence[Candidate], model: CrossEncoder) -> list[str]:
-    """The text of each candidate: its own, or its fields by the model's recipe."""
-    recipe = model.artifact.manifest.recipe
-    return [
-        candidate.text if candidate.text is not None else recipe.compose(candidate.fields or {})
-        for candidate in candidates
-    ]
 
 
 async def _gather(stream: ScoreStream, stages: Stages) -> dict[int, float]:

@@ -17,6 +17,9 @@ from sidecar.stages import Stages
 
 AnyServed: TypeAlias = Served[CrossEncoder] | Served[BiEncoder]
 
+_MAX_UTF8_BYTES = 4
+"""Of one character."""
+
 _PRIORITIES = {
     pb.PRIORITY_UNSPECIFIED: Priority.INTERACTIVE,
     pb.PRIORITY_INTERACTIVE: Priority.INTERACTIVE,
@@ -42,6 +45,8 @@ def read_priority(number: int) -> Priority:
 
 def check_bytes(field: str, text: str, limit: int) -> None:
     """Raises `InputError` where a text has more UTF-8 bytes than it may."""
+    if len(text) * _MAX_UTF8_BYTES <= limit:
+        return
     size = len(text.encode())
     if size > limit:
         raise InputError(field, f"has {size} bytes, more than the {limit} allowed")

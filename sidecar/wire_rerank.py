@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from rerank_core.engine import Product
 from rerank_core.errors import InputError
 from rerank_proto.rerank.v1 import rerank_pb2 as pb
 from sidecar.config import Limits
@@ -37,7 +38,11 @@ def read_rerank(message: pb.RerankRequest, limits: Limits) -> RerankTask:
     places: dict[str, int] = {}
     candidates = []
     for index, (document, rank) in enumerate(zip(message.documents, ranks, strict=True)):
-        candidate = _read_document(document, index, rank, limits)
+        # A thousand times a call, on the event loop: a path is made only where it is told.
+        try:
+            candidate = _read_document(document, index, rank, limits)
+        except InputError as error:
+            raise error.inside(f"documents[{index}]") from None
         first = places.setdefault(candidate.id, index)
         if first != index:
             raise InputError(f"documents[{index}].id", f"is that of documents[{first}] too")
@@ -64,33 +69,30 @@ def write_ranking(ranking: Ranking, stages: Stages) -> pb.RerankResponse:
 
 
 def _read_document(document: pb.Document, index: int, rank: int, limits: Limits) -> Candidate:
-    path = f"documents[{index}]"
     if not document.id:
-        raise InputError(f"{path}.id", "is empty; every document needs a key")
-    check_bytes(f"{path}.id", document.id, _MAX_ID_BYTES)
-    check_bytes(f"{path}.version", document.version, _MAX_VERSION_BYTES)
-    if bool(document.text) == bool(document.fields):
-        problem = "both are set" if document.text else "neither is set"
-        raise InputError(path, f"needs either text or fields; {problem}")
-    check_bytes(f"{path}.text", document.text, limits.max_document_bytes)
-    fields = {name: tuple(value.values) for name, value in document.fields.items()}
-    size = sum(len(value.encode()) for values in fields.values() for value in values)
-    if size > limits.max_document_bytes:
-        raise InputError(
-            f"{path}.fields",
-            f"have {size} bytes together, more than the {limits.max_document_bytes} allowed",
-        )
+        raise InputError("id", "is empty; every document needs a key")
+    check_bytes("id", document.id, _MAX_ID_BYTES)
+    check_bytes("version", document.version, _MAX_VERSION_BYTES)
+    content = _read_content(document, limits.max_document_bytes)
     score = document.first_stage_score if document.HasField("first_stage_score") else None
     if score is not None and not math.isfinite(score):
-        raise InputError(f"{path}.first_stage_score", f"is {score}; a finite number is needed")
-    return Candidate(
-        id=document.id,
-        index=index,
-        first_stage_rank=rank,
-        first_stage_score=score,
-        text=document.text or None,
-        fields=fields,
-    )
+        raise InputError("first_stage_score", f"is {score}; a finite number is needed")
+    return Candidate(document.id, index, rank, score, content)
+
+
+def _read_content(document: pb.Document, limit: int) -> Product:
+    text = document.text
+    fields = {name: tuple(value.values) for name, value in document.fields.items()}
+    if bool(text) == bool(fields):
+        problem = "both are set" if text else "neither is set"
+        raise InputError("", f"needs either text or fields; {problem}")
+    if text:
+        check_bytes("text", text, limit)
+        return text
+    size = sum(len(value.encode()) for values in fields.values() for value in values)
+    if size > limit:
+        raise InputError("fields", f"have {size} bytes together, more than the {limit} allowed")
+    return fields
 
 
 def _read_ranks(documents: Sequence[pb.Document]) -> list[int]:

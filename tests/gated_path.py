@@ -85,10 +85,15 @@ class LoggedText:
     def __init__(self, within: TextEncoder, name: str, log: list[str]) -> None:
         self._within, self._name, self._log = within, name, log
 
-    def pairs(self, query: str, products: Sequence[str]) -> PackedTokens:
+    def pairing(self, query: str) -> Callable[[Sequence[str]], PackedTokens]:
         """As within."""
-        self._log.append(self._name)
-        return self._within.pairs(query, products)
+        pair = self._within.pairing(query)
+
+        def logged(products: Sequence[str]) -> PackedTokens:
+            self._log.append(self._name)
+            return pair(products)
+
+        return logged
 
     def texts(self, texts: Sequence[str]) -> PackedTokens:
         """As within."""

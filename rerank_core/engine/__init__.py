@@ -6,6 +6,7 @@ from rerank_core.engine.model import (
     BiEncoder,
     CrossEncoder,
     Model,
+    Product,
     load_bi_encoder,
     load_cross_encoder,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "Engine",
     "Model",
     "Priority",
+    "Product",
     "ScoreStream",
     "Scored",
     "Vectors",

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank_core.engine.cores import usable_cores
-from rerank_core.engine.model import BiEncoder, CrossEncoder
+from rerank_core.engine.model import BiEncoder, CrossEncoder, Product
 from rerank_core.engine.path import Rows
 from rerank_core.engine.queue import Priority, Request, WorkQueue
 from rerank_core.engine.stream import Ended, ScoreStream
@@ -56,21 +56,24 @@ class Engine:
         self,
         model: CrossEncoder,
         query: str,
-        products: Sequence[str],
+        products: Sequence[Product],
         *,
         deadline: float = math.inf,
         priority: Priority = Priority.INTERACTIVE,
     ) -> ScoreStream:
         """Starts scoring; the stream gives (index into `products`, logit) as they come.
 
-        Raises `NotReadyError` once the engine is closed.
+        Products are composed, tokenised and scored in turns, in their order: those of the first
+        are scored before those of the last are read. Raises `NotReadyError` once the engine is
+        closed.
         """
-        texts = tuple(products)  # composed later: the caller's list may have changed by then
+        own = tuple(products)  # composed later: the caller's list may have changed by then
+        compose = model.composer(query)
         clock = WorkClock()
         stream = ScoreStream(deadline, clock)
         request = Request(
-            lambda part: model.compose(query, texts[part]),
-            len(texts),
+            lambda part: compose(own[part]),
+            len(own),
             model.path,
             _Logits(model, stream),
             clock,

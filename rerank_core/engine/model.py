@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,10 @@ _WEIGHTS = "model.safetensors"
 _EXPORTED = "onnx/model.onnx"
 _PORTABLE = "onnxruntime"
 _ASKED_FOR = "ONNX Runtime was asked for"
+
+
+Product: TypeAlias = str | Mapping[str, object]
+"""Its text, or the fields that the model's recipe makes text of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +73,16 @@ class Model:
 class CrossEncoder(Model):
     """Scores (query, product) pairs."""
 
-    def compose(self, query: str, products: Sequence[str]) -> PackedTokens:
-        """One row a pair."""
-        return self.text.pairs(query, products)
+    def composer(self, query: str) -> Callable[[Sequence[Product]], PackedTokens]:
+        """What makes a part of the products rows, one a pair with the query."""
+        pair, recipe = self.text.pairing(query), self.artifact.manifest.recipe
+
+        def compose(products: Sequence[Product]) -> PackedTokens:
+            return pair(
+                [item if isinstance(item, str) else recipe.compose(item) for item in products]
+            )
+
+        return compose
 
     def logits(self, outputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """The relevance logit out of a forward pass's columns, shape ``(rows,)``."""

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -43,16 +43,24 @@ class Sink(Protocol):
         """Computing raised."""
 
 
-# Texts tokenised in one turn: as long a turn as a unit's, so that a request of thousands of texts
-# does not keep a worker from the others.
+# Texts tokenised in one turn: as long a turn as a unit's, so that the first scores come soon and a
+# request of thousands of texts does not keep a worker from the others.
 _TEXTS_A_TURN = 128
 
 
-class Request:
-    """Work of one caller: composed in turns, then computed unit by unit by any worker.
+class Unit(NamedTuple):
+    """Rows that are computed together."""
 
-    It stands in the queue once at most, so no two workers ever compose it or take a unit at once;
-    units that were taken are computed side by side.
+    tokens: PackedTokens
+    rows: Rows
+    """Their places in the request."""
+
+
+class Request:
+    """Work of one caller, done in turns by any worker: a part is composed, or a unit computed.
+
+    Units go before parts, so what is composed first is computed first. It stands in the queue once
+    at most; turns that were taken are done side by side.
     """
 
     def __init__(
@@ -66,16 +74,18 @@ class Request:
     ) -> None:
         """`compose` gives the rows of a part of the `texts`."""
         self._compose = compose
-        self._texts = texts
+        self._parts = deque(
+            slice(start, min(start + _TEXTS_A_TURN, texts))
+            for start in range(0, texts, _TEXTS_A_TURN)
+        )
         self._path = path
         self._sink = sink
         self._clock = clock
         self._deadline = deadline
         self._lock = threading.Lock()
-        self._parts: list[PackedTokens] = []
-        self._composed = 0
-        self._units: deque[Rows] | None = None
-        self._running = 0
+        self._units: deque[Unit] = deque()
+        self._turns = 0
+        """Taken and not done."""
 
     def live(self) -> bool:
         """Whether there is a point in going on; ends the request at its deadline."""
@@ -84,12 +94,9 @@ class Request:
         return self._sink.ended is None
 
     def step(self, requeue: Callable[[], None]) -> None:
-        """Composes a part, or computes one unit; `requeue` once another may take the next step."""
+        """Does one turn; `requeue` once another worker may take the next."""
         try:
-            if self._units is None:
-                self._compose_part(requeue)
-            else:
-                self._compute_unit(self._units, requeue)
+            self._turn(requeue)
         except RerankError as error:
             self.fail(error)
         except Exception as error:  # noqa: BLE001  one request's poison must not stop a worker
@@ -101,39 +108,42 @@ class Request:
         """Ends the request with an error."""
         self._sink.fail(error)
 
-    def _compose_part(self, requeue: Callable[[], None]) -> None:
+    def _turn(self, requeue: Callable[[], None]) -> None:
         self._clock.take_up()
-        part = slice(self._composed, min(self._composed + _TEXTS_A_TURN, self._texts))
-        self._parts.append(self._compose(part))
-        self._composed = part.stop
-        if self._composed < self._texts:
-            requeue()
-            return
-        self._tokens = PackedTokens.join(self._parts)
-        self._parts.clear()
-        self._clock.tokenize_done()
-        self._units = deque(self._path.plan(self._tokens))
-        if self._units:
-            requeue()
-        else:
-            self._sink.finish(Ended.DONE)
-
-    def _compute_unit(self, units: deque[Rows], requeue: Callable[[], None]) -> None:
         with self._lock:
-            unit = units.popleft()
-            self._running += 1
-            more = bool(units)
+            unit = self._units.popleft() if self._units else None
+            part = self._parts.popleft() if unit is None and self._parts else None
+            self._turns += 1
+            more = bool(self._units or self._parts)
         if more:
             requeue()
-        outputs = self._path.forward(self._tokens.rows(unit))
-        if not np.isfinite(outputs).all():
-            raise ScoringError("the model gave NaN or infinity")
-        self._sink.accept(unit, outputs)
+        composed: list[Unit] = []
+        if unit is not None:
+            with self._clock.scoring():
+                self._compute(unit)
+        elif part is not None:
+            with self._clock.tokenizing():
+                composed = self._composed(part)
         with self._lock:
-            self._running -= 1
-            over = not units and not self._running
+            # Another worker saw neither unit nor part left, so it queued nothing.
+            alone = not (self._units or self._parts)
+            self._units.extend(composed)
+            self._turns -= 1
+            over = alone and not composed and not self._turns
         if over:
             self._sink.finish(Ended.DONE)
+        elif alone and composed:
+            requeue()
+
+    def _composed(self, part: slice) -> list[Unit]:
+        tokens = self._compose(part)
+        return [Unit(tokens.rows(rows), rows + part.start) for rows in self._path.plan(tokens)]
+
+    def _compute(self, unit: Unit) -> None:
+        outputs = self._path.forward(unit.tokens)
+        if not np.isfinite(outputs).all():
+            raise ScoringError("the model gave NaN or infinity")
+        self._sink.accept(unit.rows, outputs)
 
 
 class WorkQueue:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -12,43 +14,61 @@ from dataclasses import dataclass
 class WorkTimes:
     """Stages of one request in milliseconds; their sum is its whole time in the engine.
 
-    A worker takes turns between requests, so each stage holds the turns of others, too.
+    Texts are tokenised while others are scored, and workers take turns between requests: what
+    passes from the first turn to the end is split as the workers' time on it was.
     """
 
     queue_ms: float = 0.0
     """Until a worker took it up."""
     tokenize_ms: float = 0.0
-    """Until its last text was tokens."""
     score_ms: float = 0.0
-    """Until its last unit was computed, or its end."""
 
 
 class WorkClock:
-    """Marks the stages of one request; may be read from any thread at any time."""
+    """Times the turns of one request; may be used from any thread at any time."""
 
     def __init__(self) -> None:
         self._submitted = time.perf_counter()
         self._taken_up: float | None = None
-        self._tokenized: float | None = None
+        self._lock = threading.Lock()
+        self._tokenizing_s = 0.0
+        self._scoring_s = 0.0
 
     def take_up(self) -> None:
         """A worker begins; the first time counts."""
         self._taken_up = self._taken_up or time.perf_counter()
 
-    def tokenize_done(self) -> None:
-        """All texts are tokens."""
-        self._tokenized = time.perf_counter()
+    @contextmanager
+    def tokenizing(self) -> Iterator[None]:
+        """A worker tokenises within the block."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._tokenizing_s += time.perf_counter() - began
+
+    @contextmanager
+    def scoring(self) -> Iterator[None]:
+        """A worker computes within the block."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._scoring_s += time.perf_counter() - began
 
     def read(self) -> WorkTimes:
-        """The stages so far."""
+        """The stages so far. What no turn is done of yet counts as tokenising, the first stage."""
         now = time.perf_counter()
         # A mark set by another thread since `now` belongs to the next reading.
-        tokenized = min(self._tokenized or now, now)
-        taken_up = min(self._taken_up or now, tokenized)
+        taken_up = min(self._taken_up or now, now)
+        with self._lock:
+            worked = self._tokenizing_s + self._scoring_s
+            scoring = self._scoring_s / worked if worked else 0.0
+        working_ms = (now - taken_up) * 1e3
         return WorkTimes(
-            (taken_up - self._submitted) * 1e3,
-            (tokenized - taken_up) * 1e3,
-            (now - tokenized) * 1e3,
+            (taken_up - self._submitted) * 1e3, working_ms * (1 - scoring), working_ms * scoring
         )
 
 

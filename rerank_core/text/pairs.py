@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 
 from tokenizers import Tokenizer
 
@@ -74,9 +75,20 @@ class TextEncoder:
 
     def pairs(self, query: str, products: Sequence[str]) -> PackedTokens:
         """One row a product, in their order."""
-        head = [self._cls, *self.query_ids(query), self._sep]
-        rows = [[*head, *ids, self._sep] for ids in self.product_ids(products)]
-        return PackedTokens.pack(rows, first_segment=len(head))
+        return self.pairing(query)(products)
+
+    def pairing(self, query: str) -> Callable[[Sequence[str]], PackedTokens]:
+        """`pairs` for products that come in parts; the query is tokenised once, at the first."""
+
+        @cache
+        def head() -> tuple[int, ...]:
+            return (self._cls, *self.query_ids(query), self._sep)
+
+        def pair(products: Sequence[str]) -> PackedTokens:
+            rows = [[*head(), *ids, self._sep] for ids in self.product_ids(products)]
+            return PackedTokens.pack(rows, first_segment=len(head()))
+
+        return pair
 
     def texts(self, texts: Sequence[str]) -> PackedTokens:
         """One row a text, in their order, each read as a product."""

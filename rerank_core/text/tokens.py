@@ -54,15 +54,3 @@ class PackedTokens:
             places = np.arange(len(ids)) - np.repeat(offsets[:-1], np.diff(offsets))
             type_ids[places >= first_segment] = 1
         return cls(ids, type_ids, offsets)
-
-    @classmethod
-    def join(cls, parts: Sequence[PackedTokens]) -> PackedTokens:
-        """The rows of all parts, in order."""
-        if len(parts) == 1:
-            return parts[0]
-        lengths = np.concatenate([np.zeros(1, np.int64), *(part.lengths for part in parts)])
-        return cls(
-            np.concatenate([np.zeros(0, np.int32), *(part.ids for part in parts)]),
-            np.concatenate([np.zeros(0, np.int32), *(part.type_ids for part in parts)]),
-            np.cumsum(lengths),
-        )

@@ -156,7 +156,7 @@ def test_an_answer_says_what_computed_it_and_how_long_it_took(channel, models):
     assert (answer.model.id, answer.model.hash) == ("cross", manifest.model_hash)
     assert answer.model.numeric_path
     stages = [stage.stage for stage in answer.stages]
-    assert stages == ["validate", "compose", "queue", "tokenize", "score", "order"]
+    assert stages == ["validate", "queue", "tokenize", "score", "order"]
     assert all(stage.duration_ms >= 0 for stage in answer.stages)
 
 
@@ -283,7 +283,7 @@ def test_each_call_is_one_line_without_texts(sidecar, channel, models):
     assert (ok["rpc"], ok["status"], ok["documents"], ok["scored"]) == ("Rerank", "OK", 1, 1)
     assert ok["degraded"] == []
     assert ok["model"] == open_artifact(models[0]).manifest.model_hash[:12]
-    assert list(ok["stages"]) == ["validate", "compose", "queue", "tokenize", "score", "order"]
+    assert list(ok["stages"]) == ["validate", "queue", "tokenize", "score", "order"]
     assert ok["total_ms"] >= max(ok["stages"].values())
     assert (refused["status"], refused["error"]) == (
         "INVALID_ARGUMENT",

@@ -120,7 +120,7 @@ def test_cancelled_calls_are_dropped_and_others_served(cross, tmp_path):
 
 def _task(count, **facts):
     candidates = tuple(
-        Candidate(id=str(n), index=n, first_stage_rank=count - n, text=f"{n} {LONG}")
+        Candidate(id=str(n), index=n, first_stage_rank=count - n, content=f"{n} {LONG}")
         for n in range(count)
     )
     return RerankTask(query="drill", candidates=candidates, **facts)

@@ -96,12 +96,3 @@ def test_rows_are_those_named_in_the_order_named(rows, data):
     assert unpacked(picked) == [rows[index] for index in indices]
     expected = [min(place // 2, 1) for index in indices for place in range(len(rows[index]))]
     assert picked.type_ids.tolist() == expected
-
-
-@given(st.lists(token_rows, max_size=4))
-def test_joining_parts_is_packing_them_together(parts):
-    joined = PackedTokens.join([PackedTokens.pack(rows, 3) for rows in parts])
-    whole = PackedTokens.pack([row for rows in parts for row in rows], 3)
-    assert joined.ids.tolist() == whole.ids.tolist()
-    assert joined.type_ids.tolist() == whole.type_ids.tolist()
-    assert joined.offsets.tolist() == whole.offsets.tolist()

@@ -216,7 +216,7 @@ def test_the_session_keeps_no_hold_on_the_arrays_it_was_made_from(cross):
     weights = read_weights(cross / "model.safetensors", shape, classifier=True)
     graph = classifier_graph(weights, shape)
     path = OnnxPath(graph)
-    tokens = load_cross_encoder(open_artifact(cross)).compose("hose", ["garden hose"])
+    tokens = load_cross_encoder(open_artifact(cross)).composer("hose")(["garden hose"])
     before = path.forward(tokens)
     for array in graph.initializers.values():
         array.fill(np.nan)

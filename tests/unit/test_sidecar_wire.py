@@ -130,10 +130,10 @@ def test_a_good_rerank_arrives_whole():
     assert (task.query, task.top_n, task.model, task.strict) == ("drill", 1, "student", True)
     assert task.priority is Priority.BATCH
     first, second = task.candidates
-    assert (first.id, first.index, first.text) == ("a", 0, None)
-    assert first.fields == {"title": ("x", "y")}
+    assert (first.id, first.index) == ("a", 0)
+    assert first.content == {"title": ("x", "y")}
     assert (first.first_stage_score, first.first_stage_rank) == (-0.5, 9)
-    assert (second.text, second.first_stage_score, second.first_stage_rank) == ("drill", None, 4)
+    assert (second.content, second.first_stage_score, second.first_stage_rank) == ("drill", None, 4)
 
 
 def test_without_ranks_the_order_of_the_list_is_the_rank():
@@ -146,8 +146,7 @@ def test_a_field_without_values_still_counts_as_given():
     """A product whose title is empty is a product; the recipe makes an empty text of it."""
     document = pb.Document(id="a", fields={"title": pb.FieldValue()})
     (candidate,) = read_rerank(_request(documents=[document]), LIMITS).candidates
-    assert candidate.text is None
-    assert candidate.fields == {"title": ()}
+    assert candidate.content == {"title": ()}
 
 
 @pytest.mark.parametrize(
