@@ -17,8 +17,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from local_cluster.keeper import start_kept, stop_kept
-from local_cluster.progress import Say, Ticker
+from local_cluster import Say, Ticker, start_kept, stop_kept
 from rerank_core.cluster.connection import ClusterSettings
 from rerank_core.errors import SetupError
 
@@ -83,14 +82,15 @@ def running_sidecar(
                 output=output,
             )
         try:
-            yield _await_serving(keeper, port_file, log, ticker)
+            yield await_serving(keeper, port_file, log, ticker)
         finally:
             stop_kept(keeper)
 
 
-def _await_serving(
+def await_serving(
     keeper: subprocess.Popen[bytes], port_file: Path, log: Path, ticker: Ticker
 ) -> str:
+    """Where the sidecar that was just started serves. Raises `SetupError` with its last words."""
     while keeper.poll() is None:
         if port_file.exists():
             target = f"127.0.0.1:{port_file.read_text(encoding='ascii').strip()}"

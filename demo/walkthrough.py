@@ -22,8 +22,7 @@ from demo.protocols import (
 )
 from demo.stack import Models, build_index, running_sidecar
 from demo.view import show_model, show_orders, show_quality, show_stages
-from local_cluster import use_or_start
-from local_cluster.progress import Say, Ticker
+from local_cluster import Say, Ticker, use_or_start
 from rerank_client import RerankClient, SearchResult
 from rerank_core.cluster.connection import ClusterSettings, connect
 from rerank_core.errors import ConfigError

@@ -22,7 +22,7 @@ from index_builder.schema import BEIR, Schema
 from index_builder.stages import StageClock
 from index_builder.swap import swap_alias
 from index_builder.trial import try_templates
-from rerank_core.artifact import Artifact, named_folder, open_artifact
+from rerank_core.artifact import Artifact, open_named
 from rerank_core.cluster.release import Release, index_behind, write_release
 from rerank_core.cluster.templates import load_templates, push
 from rerank_core.engine import load_bi_encoder
@@ -58,7 +58,7 @@ def build(plan: Plan, client: OpenSearch, progress: Progress) -> Report:
     catalogue = find_catalogue(plan.catalogue)
     behind = index_behind(client, plan.alias)
     before = behind[0] if behind else None
-    encoder = load_bi_encoder(open_artifact(named_folder(plan.encoder)))
+    encoder = load_bi_encoder(open_named(plan.encoder))
     reranker = _open_cross_encoder(plan.reranker)
     encoder_recipe, rerank_recipe = encoder.artifact.manifest.recipe, reranker.manifest.recipe
     composer = Composer(plan.schema, encoder_recipe, rerank_recipe)
@@ -117,7 +117,7 @@ def build(plan: Plan, client: OpenSearch, progress: Progress) -> Report:
 
 
 def _open_cross_encoder(name_or_path: str) -> Artifact:
-    artifact = open_artifact(named_folder(name_or_path))
+    artifact = open_named(name_or_path)
     if artifact.manifest.kind != "cross-encoder":
         raise ArtifactError(
             f"{artifact.folder}: is a {artifact.manifest.kind}; --reranker takes a cross-encoder"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -18,6 +19,10 @@ _PRIORITIES = {
     Priority.INTERACTIVE: pb.PRIORITY_INTERACTIVE,
     Priority.BATCH: pb.PRIORITY_BATCH,
 }
+
+
+# JSON can hold one half of a pair, UTF-8 cannot.
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +59,11 @@ def rerank(
     """Orders `documents` by their relevance to `query`; `top_n` 0 keeps all.
 
     Always an order of the documents, unless `strict`: what was not scored follows in first-stage
-    order, and `degraded` says why.
+    order, and `degraded` says why. Raises `ValueError` for an id that is no text.
     """
     request = pb.RerankRequest(
-        query=query,
-        documents=[_document(item) for item in documents],
+        query=_sendable(query),
+        documents=[_document(item, index) for index, item in enumerate(documents)],
         top_n=top_n,
         model=model,
         strict=strict,
@@ -75,7 +80,9 @@ def embed(
     timeout_s: float | None = None,
 ) -> Call[Embedding]:
     """One vector a text."""
-    request = pb.EmbedRequest(texts=texts, model=model, priority=_PRIORITIES[priority])
+    request = pb.EmbedRequest(
+        texts=[_sendable(text) for text in texts], model=model, priority=_PRIORITIES[priority]
+    )
     return Call("Embed", request, read_embedding, timeout_s)
 
 
@@ -96,7 +103,7 @@ def search(  # noqa: PLR0913  the contract's fields, all but two of them optiona
     """Searches by one of the server's profiles; `page_size` 0 is the profile's."""
     request = pb.SearchRequest(
         profile=profile,
-        query=query,
+        query=_sendable(query),
         page_size=page_size,
         page_token=page_token,
         filters=[_filter(item) for item in filters],
@@ -114,10 +121,15 @@ def model_info(model: str = "", *, timeout_s: float | None = None) -> Call[Model
     return Call("ModelInfo", pb.ModelInfoRequest(model=model), read_model, timeout_s)
 
 
-def _document(document: Document) -> pb.Document:
+def _document(document: Document, index: int) -> pb.Document:
+    if _LONE_SURROGATE.search(document.id):
+        raise ValueError(
+            f"documents[{index}].id: {document.id!r} has half of a surrogate pair and cannot be "
+            "sent as UTF-8; give the document another key"
+        )
     return pb.Document(
         id=document.id,
-        text=document.text,
+        text=_sendable(document.text),
         fields={name: _field(value) for name, value in document.fields.items()},
         version=document.version,
         first_stage_score=document.first_stage_score,
@@ -126,7 +138,13 @@ def _document(document: Document) -> pb.Document:
 
 
 def _field(value: str | Sequence[str]) -> pb.FieldValue:
-    return pb.FieldValue(values=[value] if isinstance(value, str) else value)
+    values = [value] if isinstance(value, str) else value
+    return pb.FieldValue(values=[_sendable(item) for item in values])
+
+
+def _sendable(text: str) -> str:
+    """Lone surrogates, which cannot be sent, as the space that the server makes of them anyway."""
+    return _LONE_SURROGATE.sub(" ", text)
 
 
 def _filter(condition: Filter) -> pb.Filter:

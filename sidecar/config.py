@@ -100,6 +100,8 @@ class Settings(BaseSettings):
     safety_margin_ms: Annotated[float, Field(ge=0)] = 20
     """Kept of every deadline for ordering and sending the answer. The way to the server counts,
     too: gRPC tells it how long the caller waits, not since when."""
+    safety_margin_us_per_document: Annotated[float, Field(ge=0)] = 20
+    """Kept besides for each document that is ordered and sent."""
     workers: _Count | None = None
     """Scoring threads; one a usable core if not given."""
     grace_s: Annotated[float, Field(ge=0)] = 20

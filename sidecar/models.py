@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from rerank_core.artifact import Artifact, named_folder, open_artifact
+from rerank_core.artifact import Artifact, open_named
 from rerank_core.engine import (
     BiEncoder,
     CrossEncoder,
@@ -118,7 +118,7 @@ def _name(place: str) -> str:
 
 
 def _open(place: str) -> Artifact:
-    artifact = open_artifact(named_folder(place))
+    artifact = open_named(place)
     manifest = artifact.manifest
     _log.info(
         "model",

@@ -26,7 +26,7 @@ class _Servicer(pb_grpc.RerankServiceServicer):
 
     async def Rerank(self, request: pb.RerankRequest, context: Context) -> pb.RerankResponse:
         ground, stages = self._ground, Stages()
-        deadline = work_deadline(context, ground.settings)
+        deadline = work_deadline(context, ground.settings, len(request.documents))
         # Noted while they are empty: the line of a call that fails shows the stages it reached.
         note(documents=len(request.documents), stages=stages.ms)
         with stages.timed("validate"):

@@ -10,7 +10,7 @@ from rerank_core.artifact.manifest import (
     Output,
     ProbabilityCalibration,
 )
-from rerank_core.artifact.named import named_folder
+from rerank_core.artifact.named import named_folder, open_named
 
 __all__ = [
     "FORMAT",
@@ -23,5 +23,6 @@ __all__ = [
     "ProbabilityCalibration",
     "named_folder",
     "open_artifact",
+    "open_named",
     "seal_artifact",
 ]

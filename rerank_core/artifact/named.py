@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+from rerank_core.artifact.folder import Artifact, open_artifact
 from rerank_core.errors import ArtifactError
 
 # Where a package keeps its folder. Specs are found without importing, since the bi-encoder's
@@ -32,3 +34,14 @@ def named_folder(name_or_path: str) -> Path:
     if not roots:
         raise ArtifactError(f"{name_or_path}: {package} is not installed; {_MEND[name_or_path]}")
     return Path(roots[0]) / folder
+
+
+def open_named(name_or_path: str) -> Artifact:
+    """The artifact in `named_folder`; one that is known by a name bears it in its manifest, too.
+
+    Raises `ArtifactError`.
+    """
+    artifact = open_artifact(named_folder(name_or_path))
+    if name_or_path not in _PACKAGED:
+        return artifact
+    return replace(artifact, manifest=replace(artifact.manifest, name=name_or_path))

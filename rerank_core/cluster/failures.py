@@ -21,6 +21,7 @@ from rerank_core.errors import (
 )
 
 _REASON_CHARACTERS = 300
+_NO_CLUSTER = "the answer is not a cluster's JSON; does the url lead to a search cluster?"
 
 # What comes from below the client where it does not catch it itself: a closed session, a body that
 # breaks off. OSError as a whole is not here, since a caller's own file may raise it.
@@ -55,6 +56,11 @@ def cluster_errors(doing: str) -> Iterator[None]:
     """
     try:
         yield
+    except AttributeError as error:
+        if not _is_the_clients(error):
+            raise
+        # It reads an error's body as an object without looking.
+        raise ClusterUnavailable(f"{doing}: {_NO_CLUSTER}") from error
     except _CAUGHT as error:
         if isinstance(error, opensearchpy.SerializationError) and _is_outgoing(error):
             raise
@@ -70,8 +76,7 @@ def _translate(error: Exception, doing: str) -> RerankError:
         case opensearchpy.TransportError():
             return _answered(error, doing)
         case opensearchpy.SerializationError():
-            problem = "the answer is not JSON; does the url lead to a search cluster?"
-            return ClusterUnavailable(f"{doing}: {problem}")
+            return ClusterUnavailable(f"{doing}: {_NO_CLUSTER}")
         case opensearchpy.ImproperlyConfigured():
             return ConfigError(f"{doing}: {error}")
     return _lost_connection(error, doing)
@@ -128,6 +133,15 @@ def _is_outgoing(error: opensearchpy.SerializationError) -> bool:
     # than the decoder's; an unknown content type has none.
     cause = error.args[1] if len(error.args) > 1 else None
     return cause is not None and not isinstance(cause, json.JSONDecodeError)
+
+
+def _is_the_clients(error: Exception) -> bool:
+    """Whether it was raised in the client's own code, and not in ours."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    module = "" if trace is None else str(trace.tb_frame.f_globals.get("__name__", ""))
+    return module.partition(".")[0] == opensearchpy.__name__
 
 
 def _short(text: str) -> str:

@@ -14,9 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from demo.stack import _await_serving
-from local_cluster.keeper import start_kept, stop_kept
-from local_cluster.progress import Ticker
+from demo.stack import await_serving
+from local_cluster import Ticker, start_kept, stop_kept
 from rerank_client import (
     DeadlineExceededError,
     Filter,
@@ -127,7 +126,7 @@ def serving(
     with log.open("wb") as output:
         keeper = start_kept(command, folder=folder, environ=dict(os.environ), output=output)
     try:
-        target = _await_serving(keeper, port_file, log, Ticker("sidecar", lambda _: None))
+        target = await_serving(keeper, port_file, log, Ticker("sidecar", lambda _: None))
         with RerankClient(target, timeout_s=10) as client:
             yield client
     finally:

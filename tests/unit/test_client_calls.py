@@ -46,6 +46,25 @@ def test_a_rerank_call_holds_every_field():
     )
 
 
+def test_half_of_a_surrogate_pair_is_a_space():
+    """JSON lets it through, UTF-8 does not: a broken title must not cost a search its rerank."""
+    broken = "drill \ud83d set"
+    document = Document("a", text=broken)
+    fields = Document("b", fields={"title": broken, "color": ["red", broken]})
+    request = calls.rerank(broken, [document, fields]).request
+    assert request.query == request.documents[0].text == "drill   set"
+    assert request.documents[1].fields["title"].values == ["drill   set"]
+    assert request.documents[1].fields["color"].values == ["red", "drill   set"]
+    assert calls.embed([broken]).request.texts == ["drill   set"]
+    assert calls.search("shop", broken).request.query == "drill   set"
+
+
+def test_an_id_that_is_no_text_names_its_document():
+    """An id comes back as it was sent, so it is not mended."""
+    with pytest.raises(ValueError, match=r"documents\[1\].id: 'a\\ud83d' has half of a"):
+        calls.rerank("drill", [Document("a", text="x"), Document("a\ud83d", text="x")])
+
+
 def test_a_search_call_holds_every_field():
     """As for Rerank; a range keeps an end that is zero apart from one that is not set."""
     call = calls.search(

@@ -190,8 +190,23 @@ async def test_an_odd_error_body_is_still_refused_with_its_status(answering, use
 async def test_an_answer_that_is_not_json_is_no_cluster(answering, use_async, content_type, body):
     """A web page at the url is named as such."""
     answering.content_type, answering.body = content_type, body
-    with pytest.raises(ClusterUnavailable, match="not JSON"):
+    with pytest.raises(ClusterUnavailable, match="not a cluster's JSON"):
         await _ask(_settings(answering), "/200", use_async)
+
+
+@pytest.mark.parametrize("use_async", [False, True])
+@pytest.mark.parametrize("body", [b"[]", b'"busy"'])
+async def test_an_error_body_that_is_no_object_is_an_error_of_ours(answering, use_async, body):
+    """The client fails over it; what answers so is no cluster."""
+    answering.body = body
+    with pytest.raises(ClusterUnavailable, match="not a cluster's JSON"):
+        await _ask(_settings(answering), "/404", use_async)
+
+
+def test_a_mistake_in_our_own_code_goes_through():
+    """It is no answer of the cluster's."""
+    with pytest.raises(AttributeError), cluster_errors("asking"):
+        None.hits  # noqa: B018
 
 
 @pytest.mark.parametrize("use_async", [False, True])

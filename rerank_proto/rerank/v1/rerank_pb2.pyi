@@ -16,7 +16,8 @@ found), `google.rpc.RetryInfo` (when to come back) and `google.rpc.ErrorInfo` (d
 "rerank-sidecar", reason the error's name). UNAVAILABLE and RESOURCE_EXHAUSTED may be retried,
 nothing else.
 
-The deadline is gRPC's own: a call without one gets the server's default budget.
+The deadline is gRPC's own, and it is the budget, however long; a call without one gets the
+server's default. The server keeps a margin of it for the way back.
 
 Limits named "the server's limit" are settings of the server; the defaults stand beside them.
 """
@@ -435,7 +436,9 @@ class StageTime(_message.Message):
     "retrieve", "fuse".
     """
     duration_ms: _builtins.float
-    """Milliseconds on the wall clock."""
+    """Milliseconds on the wall clock. "tokenize" and "score" run side by side; the time they took
+    together is split as the workers' time was.
+    """
     def __init__(
         self,
         *,

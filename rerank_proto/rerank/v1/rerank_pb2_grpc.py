@@ -55,7 +55,9 @@ class RerankServiceServicer:
 
         INVALID_ARGUMENT: a field is missing, over a limit or contradicts another (BadRequest).
         NOT_FOUND: `model` names no loaded model (ResourceInfo).
-        DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE: `strict` only, in place of `degraded`.
+        UNAVAILABLE: the server is stopping (RetryInfo).
+        DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE, INTERNAL: with `strict`, in place of the
+        degraded reasons deadline, overload, model not ready, scoring failed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -218,8 +220,11 @@ class SearchServiceServicer:
         NOT_FOUND: `profile` names no profile (ResourceInfo).
         FAILED_PRECONDITION: the index behind the profile cannot serve it (no index behind the alias,
         no release record, a template that is gone); the message names the mend.
-        UNAVAILABLE: the cluster cannot be reached or refuses work (RetryInfo).
+        UNAVAILABLE: the cluster cannot be reached or refuses work, or the server is starting or
+        stopping (RetryInfo).
         DEADLINE_EXCEEDED: the cluster did not answer in time.
+        With `strict` also what stands in place of a degraded reason, as at Rerank; FAILED_PRECONDITION
+        for a model that does not fit the index.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -16,7 +16,8 @@ found), `google.rpc.RetryInfo` (when to come back) and `google.rpc.ErrorInfo` (d
 "rerank-sidecar", reason the error's name). UNAVAILABLE and RESOURCE_EXHAUSTED may be retried,
 nothing else.
 
-The deadline is gRPC's own: a call without one gets the server's default budget.
+The deadline is gRPC's own, and it is the budget, however long; a call without one gets the
+server's default. The server keeps a margin of it for the way back.
 
 Limits named "the server's limit" are settings of the server; the defaults stand beside them.
 """
@@ -60,7 +61,9 @@ class RerankServiceStub:
 
     INVALID_ARGUMENT: a field is missing, over a limit or contradicts another (BadRequest).
     NOT_FOUND: `model` names no loaded model (ResourceInfo).
-    DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE: `strict` only, in place of `degraded`.
+    UNAVAILABLE: the server is stopping (RetryInfo).
+    DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE, INTERNAL: with `strict`, in place of the
+      degraded reasons deadline, overload, model not ready, scoring failed.
     """
 
 @_typing.type_check_only
@@ -77,7 +80,9 @@ class RerankServiceAsyncStub(RerankServiceStub):
 
     INVALID_ARGUMENT: a field is missing, over a limit or contradicts another (BadRequest).
     NOT_FOUND: `model` names no loaded model (ResourceInfo).
-    DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE: `strict` only, in place of `degraded`.
+    UNAVAILABLE: the server is stopping (RetryInfo).
+    DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE, INTERNAL: with `strict`, in place of the
+      degraded reasons deadline, overload, model not ready, scoring failed.
     """
 
 class RerankServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -97,7 +102,9 @@ class RerankServiceServicer(metaclass=_abc_1.ABCMeta):
 
         INVALID_ARGUMENT: a field is missing, over a limit or contradicts another (BadRequest).
         NOT_FOUND: `model` names no loaded model (ResourceInfo).
-        DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE: `strict` only, in place of `degraded`.
+        UNAVAILABLE: the server is stopping (RetryInfo).
+        DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE, INTERNAL: with `strict`, in place of the
+          degraded reasons deadline, overload, model not ready, scoring failed.
         """
 
 def add_RerankServiceServicer_to_server(servicer: RerankServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
@@ -165,8 +172,11 @@ class SearchServiceStub:
     NOT_FOUND: `profile` names no profile (ResourceInfo).
     FAILED_PRECONDITION: the index behind the profile cannot serve it (no index behind the alias,
       no release record, a template that is gone); the message names the mend.
-    UNAVAILABLE: the cluster cannot be reached or refuses work (RetryInfo).
+    UNAVAILABLE: the cluster cannot be reached or refuses work, or the server is starting or
+      stopping (RetryInfo).
     DEADLINE_EXCEEDED: the cluster did not answer in time.
+    With `strict` also what stands in place of a degraded reason, as at Rerank; FAILED_PRECONDITION
+      for a model that does not fit the index.
     """
 
 @_typing.type_check_only
@@ -181,8 +191,11 @@ class SearchServiceAsyncStub(SearchServiceStub):
     NOT_FOUND: `profile` names no profile (ResourceInfo).
     FAILED_PRECONDITION: the index behind the profile cannot serve it (no index behind the alias,
       no release record, a template that is gone); the message names the mend.
-    UNAVAILABLE: the cluster cannot be reached or refuses work (RetryInfo).
+    UNAVAILABLE: the cluster cannot be reached or refuses work, or the server is starting or
+      stopping (RetryInfo).
     DEADLINE_EXCEEDED: the cluster did not answer in time.
+    With `strict` also what stands in place of a degraded reason, as at Rerank; FAILED_PRECONDITION
+      for a model that does not fit the index.
     """
 
 class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -200,8 +213,11 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         NOT_FOUND: `profile` names no profile (ResourceInfo).
         FAILED_PRECONDITION: the index behind the profile cannot serve it (no index behind the alias,
           no release record, a template that is gone); the message names the mend.
-        UNAVAILABLE: the cluster cannot be reached or refuses work (RetryInfo).
+        UNAVAILABLE: the cluster cannot be reached or refuses work, or the server is starting or
+          stopping (RetryInfo).
         DEADLINE_EXCEEDED: the cluster did not answer in time.
+        With `strict` also what stands in place of a degraded reason, as at Rerank; FAILED_PRECONDITION
+          for a model that does not fit the index.
         """
 
 def add_SearchServiceServicer_to_server(servicer: SearchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
