@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from index_builder import csv_rows
 from index_builder.catalogue import find_catalogue, read_catalogue
 from index_builder.rows import MOST_ROW_BYTES, Reject, Row
 from rerank_core.errors import ConfigError
@@ -147,7 +148,7 @@ def test_csv_cells_are_strings_by_column(tmp_path: Path) -> None:
 
 def test_bad_csv_rows_name_their_line_and_reason(tmp_path: Path) -> None:
     """A record with too few or too many cells, broken quotes or bytes fails alone."""
-    data = b'sku,title\n1,oak\n2\n3,elm,extra\n4,"ash" x\n5,b\xffech\n6,fir\n7,"never closed\n'
+    data = b'sku,title\n1,oak\n2\n3,elm,extra\n4,"ash" x\n5,b\xffech\n6,fir\n7,"oak"\n'
     path = written(tmp_path / "shop.csv", data)
 
     assert rows_of(path) == [
@@ -157,7 +158,83 @@ def test_bad_csv_rows_name_their_line_and_reason(tmp_path: Path) -> None:
         (5, "not CSV: ',' expected after '\"'"),
         (6, "not UTF-8"),
         (7, {"sku": "6", "title": "fir"}),
-        (8, "not CSV: unexpected end of data"),
+        (8, {"sku": "7", "title": "oak"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("behind", "reason"),
+    [
+        ("", "unexpected end of data"),
+        ('9,"ash, 2 m"\n', "',' expected after '\"'"),
+        ('9,"two\nlines"\n', "',' expected after '\"'"),
+    ],
+)
+def test_a_quote_that_is_never_closed_costs_its_own_line_alone(
+    tmp_path: Path, behind: str, reason: str
+) -> None:
+    """In the middle of a file: whatever stands behind it is read as if it were not there."""
+    text = f'sku,title\n6,fir\n7,"never closed\n8,elm\n{behind}'
+    path = written(tmp_path / "shop.csv", text.encode())
+
+    assert rows_of(path)[:3] == [
+        (2, {"sku": "6", "title": "fir"}),
+        (3, f"not CSV: {reason}"),
+        (4, {"sku": "8", "title": "elm"}),
+    ]
+    assert rows_of(path)[3:] == rows_of(
+        written(tmp_path / "whole.csv", f"sku,title\n\n\n\n{behind}".encode())
+    )
+
+
+def test_a_cell_may_have_a_thousand_lines_and_a_broken_quote_reads_no_further(
+    tmp_path: Path,
+) -> None:
+    """The cell of 999 line ends is whole; with one more the quote counts as broken."""
+    whole, longer = "oak\n" * 999, "oak,x\n" * 1000
+
+    assert rows_of(written(tmp_path / "a.csv", f'sku,title\n1,"{whole}"\n'.encode())) == [
+        (2, {"sku": "1", "title": whole})
+    ]
+    found = rows_of(written(tmp_path / "b.csv", f'sku,title\n1,"{longer}"\n'.encode()))
+    assert found[0] == (
+        2,
+        f"not CSV: a quote is not closed within 1000 lines and {MOST_ROW_BYTES} bytes",
+    )
+    assert found[1] == (3, {"sku": "oak", "title": "x"})
+    assert len(found) == 1001
+
+
+def test_a_file_of_broken_quotes_alone_is_read_in_linear_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each line opens a quote that the next line closes and opens again: 300 readings at most."""
+    monkeypatch.setattr("index_builder.csv_rows.MOST_RECORD_LINES", 300)
+    taken = 0
+    take = csv_rows._Lines.__next__
+
+    def counting(source: csv_rows._Lines) -> str:
+        nonlocal taken
+        taken += 1
+        return take(source)
+
+    monkeypatch.setattr(csv_rows._Lines, "__next__", counting)
+    path = written(tmp_path / "shop.csv", b"sku,title,size\n" + b'TV 5",,"LG\n' * 5000)
+
+    found = rows_of(path)
+
+    assert [line for line, _ in found] == list(range(2, 5002))
+    assert taken <= 301 * 5001
+
+
+def test_a_long_quoted_cell_is_read_whole(tmp_path: Path) -> None:
+    """Beyond the 131,072 characters at which Python's reader stops where nobody says another."""
+    text = "x" * 200_000 + "\n2,inside\n"
+    path = written(tmp_path / "shop.csv", f'sku,title\n1,"{text}"\n3,elm\n'.encode())
+
+    assert rows_of(path) == [
+        (2, {"sku": "1", "title": text}),
+        (5, {"sku": "3", "title": "elm"}),
     ]
 
 
