@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from opensearchpy import AIOHttpConnection, AsyncOpenSearch, OpenSearch
+from urllib3.util import parse_url
 
 from rerank_core.errors import ConfigError
 
@@ -98,14 +99,18 @@ class _OneTry(AIOHttpConnection):
 
 
 def _split(url: str) -> SplitResult:
+    # First of all, so that no message repeats a password: one that holds '/', '?' or '#' ends the
+    # host for whoever parses the url.
+    if "@" in url:
+        raise ConfigError(
+            "cluster url: holds '@'; give user and password as settings, and http://host:port here"
+        )
     try:
+        parse_url(url)  # what connects by: refuses hosts that urlsplit lets pass
         parts = urlsplit(url)
         port_fits = parts.port is None or parts.port > 0
     except ValueError as error:
-        # The url is not repeated: it may hold a password.
         raise ConfigError("cluster url: cannot be read; write http://host:port") from error
-    if parts.username is not None or parts.password is not None:
-        raise ConfigError("cluster url: holds credentials; give user and password as settings")
     if parts.scheme not in ("http", "https") or not parts.hostname or not port_fits:
         raise ConfigError(f"cluster url: {url!r} is no address; write http://host:port")
     if parts.query or parts.fragment:
