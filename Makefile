@@ -10,6 +10,8 @@ UV := .cache/uv/bin/uv
 # The kernel is compiled when an environment is set up.
 NATIVE := CMakeLists.txt $(shell find native -type f)
 RUN := $(VENV)/bin/python
+# Where `make student` writes; a run that was broken off goes on from there.
+OUT ?= out/student
 
 # Models are packages or files: nothing may reach for a hub.
 export HF_HUB_OFFLINE := 1
@@ -55,8 +57,15 @@ proto: $(VENV)/.ready ## Generate rerank_proto/ from proto/.
 	    rerank_proto/rerank/v1/rerank.proto
 
 .PHONY: student
-student: $(VENV)/.ready ## Train the shipped student again: make student DATA=FOLDER_OF_BEIR_FOLDERS.
-	$(RUN) -m distillation train distillation/recipes/student.toml --data $(DATA)
+student: $(VENV)/.ready ## Train a student, hours on a CPU: make student DATA=FOLDER_OF_BEIR_FOLDERS [OUT=FOLDER].
+	$(RUN) -m distillation train distillation/recipes/student.toml \
+	    --labels $(DATA)/homedepot --queries $(DATA)/unlabelled/queries.txt \
+	    --catalogue $(DATA)/homedepot --catalogue $(DATA)/esci150 --catalogue $(DATA)/icecat \
+	    --out $(OUT)/run $(if $(wildcard $(OUT)/run/checkpoint.pt),--resume)
+	$(RUN) -m distillation publish $(OUT)/run $(OUT)/model \
+	    --publication distillation/recipes/student.publish.toml
+	$(RUN) -m distillation measure $(OUT)/run $(OUT)/model \
+	    --publication distillation/recipes/student.publish.toml --data $(DATA)
 
 .PHONY: constraints
 constraints: $(UV) ## Choose newer versions of all dependencies.

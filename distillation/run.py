@@ -75,7 +75,8 @@ def train_student(
     out.mkdir(parents=True, exist_ok=True)
     folder = named_folder(recipe.base)
     data = _read(recipe, sources, folder, out, console)
-    identity = hash_json([records.to_json(recipe), data.hashes])
+    base = hash_file(folder / "model.safetensors")
+    identity = hash_json([records.to_json(recipe), data.hashes, base])
     state = training.begin(recipe, folder)
     plan = training.plan_run(recipe, data.graded, data.anchored)
     if checkpoint.exists():
@@ -89,7 +90,7 @@ def train_student(
         "recipe": records.to_json(recipe),
         "seed": recipe.seed,
         "data": data.hashes,
-        "base": hash_file(folder / "model.safetensors"),
+        "base": base,
         "steps": len(plan),
         "curve": state.curve,
         "wall_seconds": state.curve[-1]["seconds"],
@@ -164,6 +165,8 @@ def _anchor_targets(
     except OSError as error:
         raise ConfigError(f"{sources.queries}: {error.strerror or error}") from error
     queries = [line.strip() for line in lines if line.strip()]
+    if not queries:
+        raise ConfigError(f"{sources.queries}: holds no query; give one a line")
     products = [row for path in sources.catalogues for row in BeirFolder(path).products().values()]
     console.print(f"anchor: vectors of {len(queries)} queries and {len(products)} titles")
     # By the first field: on long texts the bi-encoder's order is no better (docs/LOG.md).
@@ -178,4 +181,4 @@ def _anchor_targets(
         scale=settings.scale,
         random=np.random.default_rng(recipe.seed),
     )
-    return targets, hash_json([queries, titles])
+    return targets, hash_json([queries, products])

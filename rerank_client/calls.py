@@ -81,7 +81,9 @@ def embed(
 ) -> Call[Embedding]:
     """One vector a text."""
     request = pb.EmbedRequest(
-        texts=[_sendable(text) for text in texts], model=model, priority=_PRIORITIES[priority]
+        texts=[_sendable(text) for text in _several("texts", texts)],
+        model=model,
+        priority=_PRIORITIES[priority],
     )
     return Call("Embed", request, read_embedding, timeout_s)
 
@@ -107,7 +109,7 @@ def search(  # noqa: PLR0913  the contract's fields, all but two of them optiona
         page_size=page_size,
         page_token=page_token,
         filters=[_filter(item) for item in filters],
-        facets=facets,
+        facets=_several("facets", facets),
         parameters=parameters or {},
         explain=explain,
         strict=strict,
@@ -142,13 +144,26 @@ def _field(value: str | Sequence[str]) -> pb.FieldValue:
     return pb.FieldValue(values=[_sendable(item) for item in values])
 
 
+def _several(name: str, values: Sequence[str]) -> Sequence[str]:
+    """`values`; a string is a sequence of strings, too, and never meant so."""
+    if isinstance(values, str):
+        raise ValueError(f"{name}: is the one string {values!r}; give a list")  # noqa: TRY004
+    return values
+
+
 def _sendable(text: str) -> str:
     """Lone surrogates, which cannot be sent, as the space that the server makes of them anyway."""
     return _LONE_SURROGATE.sub(" ", text)
 
 
 def _filter(condition: Filter) -> pb.Filter:
+    has_range = condition.at_least is not None or condition.below is not None
+    if condition.any_of and has_range:
+        raise ValueError(
+            f"filter {condition.field!r}: has values and a range; give each a filter of its own"
+        )
     if condition.any_of:
-        return pb.Filter(field=condition.field, any_of=pb.Values(values=condition.any_of))
+        values = _several("any_of", condition.any_of)
+        return pb.Filter(field=condition.field, any_of=pb.Values(values=values))
     ends = pb.Range(at_least=condition.at_least, below=condition.below)
     return pb.Filter(field=condition.field, range=ends)

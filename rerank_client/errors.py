@@ -3,13 +3,14 @@
 ::
 
     ClientError
-    ├── InvalidRequestError     a field is wrong; `violations` says which and why
+    ├── InvalidRequestError     a field is wrong; `violations` says which and why. Without any: the
+    │                           request is too large as a whole
     ├── NotFoundError           no model or profile of that name on the server
     ├── PreconditionError       the server's owner must mend something first
     ├── DeadlineExceededError   the time was over before the answer came
     ├── RetryableError          the same call may succeed later, see `retry_after_s`
     │   ├── UnavailableError    the server, or its search cluster, cannot be reached for now
-    │   └── OverloadedError     no room for the work now, or the request is too large as a whole
+    │   └── OverloadedError     no room for the work now
     └── ServerError             anything else; the server's log knows more
 """
 
@@ -77,7 +78,7 @@ class UnavailableError(RetryableError):
 
 
 class OverloadedError(RetryableError):
-    """The server has no room for the work now; or the request as a whole is too large for it."""
+    """The server has no room for the work now."""
 
 
 class ServerError(ClientError):
@@ -102,7 +103,11 @@ def from_rpc_error(raised: grpc.RpcError) -> ClientError:
     status = rpc_status.from_call(call) or status_pb2.Status()
     code: grpc.StatusCode = call.code()
     info = _detail(status, error_details_pb2.ErrorInfo)
-    error = _KINDS.get(code, ServerError)(call.details() or "", code, info.reason)
+    kind = _KINDS.get(code, ServerError)
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and not info.reason:
+        # gRPC's own word, and no server of ours: the request is larger than it takes.
+        kind = InvalidRequestError
+    error = kind(call.details() or "", code, info.reason)
     if isinstance(error, InvalidRequestError):
         bad = _detail(status, error_details_pb2.BadRequest)
         error.violations = tuple(

@@ -12,8 +12,9 @@ import structlog
 from google.protobuf.message import DecodeError
 from google.rpc import code_pb2
 
-from rerank_core.errors import InputError, RerankError
+from rerank_core.errors import ClusterError, InputError, RerankError
 from sidecar.gate import Gate
+from sidecar.service import Context
 from sidecar.status import to_status
 
 _log = structlog.get_logger()
@@ -22,13 +23,17 @@ _PACKAGE = "/rerank.v1."
 _DETAILS = "grpc-status-details-bin"
 _GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
-Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
 def note(**facts: object) -> None:
     """Adds facts to the log line of the call that is being answered; never texts of a caller."""
     structlog.contextvars.bind_contextvars(**facts)
+
+
+def _told(error: RerankError, message: str) -> str:
+    """What the log says of an error. A cluster's reason may quote the query: its kind alone."""
+    return type(error).__name__ if isinstance(error, ClusterError) else message
 
 
 class CallFrame(grpc.aio.ServerInterceptor):
@@ -79,7 +84,7 @@ class _Call:
             raise
         except RerankError as error:
             status = to_status(error)
-            self._log(began, code_pb2.Code.Name(status.code), error=str(error))
+            self._log(began, code_pb2.Code.Name(status.code), error=_told(error, status.message))
         except Exception as error:  # noqa: BLE001  what passed here, gRPC would tell the caller
             status = to_status(error)
             _log.exception("bug", rpc=self._rpc)

@@ -31,6 +31,7 @@ from pydantic_settings import (
 
 from rerank_core.cluster.connection import ClusterSettings
 from rerank_core.cluster.profile import Profile
+from rerank_core.engine import CHOICE_VARIABLE, chosen_path
 from rerank_core.errors import ConfigError
 from rerank_core.records import describe
 
@@ -38,6 +39,11 @@ _FROZEN = ConfigDict(
     frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
 )
 _Count = Annotated[int, Field(ge=1)]
+
+
+def model_name(place: str) -> str:
+    """A model's name: a name is its own, a folder has its last part."""
+    return Path(os.path.abspath(Path(place).expanduser())).name  # noqa: PTH100  follows no link
 
 
 class ModelSettings(BaseModel):
@@ -49,6 +55,11 @@ class ModelSettings(BaseModel):
     """The cross-encoder: 'student' or a folder."""
     encoders: tuple[str, ...] = ()
     """Bi-encoders, the default one first: 'minilm' or folders. Embed needs one."""
+
+    @property
+    def reranker_name(self) -> str:
+        """What the cross-encoder is called."""
+        return model_name(self.reranker)
 
 
 class Limits(BaseModel):
@@ -64,7 +75,7 @@ class Limits(BaseModel):
     """UTF-8 bytes of a document's text, or of the values of its fields together."""
     max_texts: _Count = 256
     """Texts of one Embed, each as long as a document at most."""
-    max_message_bytes: Annotated[int, Field(ge=1024)] = 16 * 2**20
+    max_message_bytes: Annotated[int, Field(ge=1024)] = 18 * 2**20
     """Bytes of a whole request. gRPC itself refuses more, with RESOURCE_EXHAUSTED."""
 
 
@@ -126,6 +137,12 @@ class Settings(BaseSettings):
                 f"safety_margin_ms {self.safety_margin_ms:g} leaves nothing of "
                 f"default_budget_ms {self.default_budget_ms:g}; make it smaller"
             )
+        for name, profile in self.profiles.items():
+            if profile.reranker not in ("", self.models.reranker_name):
+                faults.append(
+                    f"profiles.{name}.reranker is {profile.reranker!r}, the cross-encoder's name "
+                    f"is {self.models.reranker_name!r}"
+                )
         if self.profiles and self.cluster is None:
             faults.append("profiles need a cluster; set cluster.url")
         if faults:
@@ -174,6 +191,7 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
     )
     flags: CliSettingsSource[Any] = CliSettingsSource(Settings, root_parser=parser)
     given = parser.parse_args(arguments)
+    chosen_path()  # in the environment alone, for all commands that compute
     in_file = {} if given.config is None else _read_toml(given.config)
     try:
         settings = CliApp.run(Settings, cli_args=given, cli_settings_source=flags, **in_file)
@@ -191,7 +209,8 @@ def _ignored(environ: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(
         name
         for name in sorted(names)
-        if name[len(prefix) :].partition("__")[0].lower() not in Settings.model_fields
+        if name != CHOICE_VARIABLE
+        and name[len(prefix) :].partition("__")[0].lower() not in Settings.model_fields
     )
 
 

@@ -47,10 +47,15 @@ class CursorSigner:
         signature, body = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
         if not hmac.compare_digest(signature, self._sign(body)):
             raise InputError(_FIELD, "was not signed by this server; begin at the first page")
-        index, signed_hash, offset = json.loads(body)
+        try:
+            index, signed_hash, offset = json.loads(body)
+        except ValueError as error:  # signed by another version
+            raise InputError(_FIELD, "is of another version; begin at the first page") from error
         if signed_hash != query_hash:
             raise InputError(
-                _FIELD, "is for another query; query, filters and profile stay the same over pages"
+                _FIELD,
+                "is for another query, profile or cross-encoder; all that decides the order stays "
+                "the same over pages",
             )
         return Cursor(index, signed_hash, offset)
 
@@ -59,5 +64,5 @@ class CursorSigner:
 
 
 def query_hash(*parts: object) -> str:
-    """Hash over what decides a result: profile, query, filters, parameters."""
+    """Hash over what decides a result."""
     return hash_json(parts)[:32]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import structlog
 from opensearchpy import AsyncOpenSearch
 
 from rerank_core.cluster.fusion import Fused, reciprocal_rank_fusion
@@ -30,6 +31,11 @@ from sidecar.ranking import Candidate, Placed, Ranking, place
 from sidecar.rerank import RerankTask, rerank
 from sidecar.search_task import SearchTask, facet_clauses, filter_clauses, page_size_of
 from sidecar.stages import Stages
+
+_log = structlog.get_logger()
+
+_EMBED_SHARE = 0.5
+"""Of the time that a search has left: the most that its query's vector may take."""
 
 RERANK_TEXT = "rerank_text"
 """The stored field that holds a product's text, composed by the cross-encoder's recipe."""
@@ -115,7 +121,14 @@ class Funnel:
         filters = filter_clauses(task.filters, profile)
         facets = facet_clauses(task.facets, profile)
         page_size = page_size_of(task, profile)
-        asked = query_hash(task.profile, task.query, filters)
+        asked = query_hash(
+            task.profile,
+            task.query,
+            filters,
+            profile.depth,
+            dict(profile.legs),
+            self._order(profile),
+        )
         cursor = self._signer.read(task.page_token, asked) if task.page_token else None
         run = _Run(task, profile, filters, facets, deadline, stages)
 
@@ -144,7 +157,7 @@ class Funnel:
                 )
                 for placed in ranking.placed[begin:end]
             ),
-            lexical=retrieved.answers.get("lexical", LegAnswer(())),
+            lexical=retrieved.answers.get("lexical", LegAnswer((), total_is_exact=False)),
             next_page_token=token,
             degraded=tuple(dict.fromkeys(run.degraded)),
             scored=ranking.scored,
@@ -152,6 +165,10 @@ class Funnel:
             reranker=ranking.model,
             encoder=encoder,
         )
+
+    def _order(self, profile: Profile) -> str:
+        """Hash of the cross-encoder that a profile's pages are ordered by."""
+        return self._models.reranker(profile.reranker).model.hash
 
     def _profile(self, name: str) -> Profile:
         if name not in self._profiles:
@@ -164,6 +181,7 @@ class Funnel:
         except IndexGoneError:
             # The alias was swapped, and the index deleted, within the resolver's moment.
             self._aliases.forget(run.profile.alias)
+            run.degraded.clear()  # what was wrong with the index that is gone
         try:
             return await self._retrieve(run)
         except IndexGoneError as gone:
@@ -174,7 +192,7 @@ class Funnel:
 
     async def _retrieve(self, run: _Run) -> tuple[Resolved, Served[BiEncoder] | None, Retrieved]:
         with run.stages.timed("resolve"):
-            resolved = await self._aliases.resolve(run.profile.alias)
+            resolved = await self._aliases.resolve(run.profile.alias, run.remaining_s())
         with run.stages.timed("embed"):
             encoder, vector = await self._embed(run, resolved)
         calls = _leg_calls(run, resolved, vector)
@@ -203,11 +221,14 @@ class Funnel:
                 ),
             )
             return None, None
+        # A share of what is left, so that busy workers cost the vector leg and not the search.
+        until = time.monotonic() + run.remaining_s() * _EMBED_SHARE
         try:
             [vector] = await self._engine.encode_async(
-                encoder.model, [run.task.query], deadline=run.deadline, priority=run.task.priority
+                encoder.model, [run.task.query], deadline=until, priority=run.task.priority
             )
-        except ScoringError as error:
+        except (DeadlineError, ScoringError) as error:
+            _log.warning("leg failed", leg="vector", exc_info=error)
             run.degrade(Degraded.LEG_FAILED, error)
             return None, None
         return encoder, vector.tolist()

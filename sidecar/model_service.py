@@ -5,6 +5,7 @@ from __future__ import annotations
 from rerank_proto.rerank.v1 import rerank_pb2 as pb
 from rerank_proto.rerank.v1 import rerank_pb2_grpc as pb_grpc
 from sidecar.service import Context, Ground, Service
+from sidecar.wire import check_name
 from sidecar.wire_models import write_model_info
 
 
@@ -22,5 +23,6 @@ class _Servicer(pb_grpc.ModelServiceServicer):
         request: pb.ModelInfoRequest,
         context: Context,  # noqa: ARG002  gRPC gives it
     ) -> pb.ModelInfoResponse:
+        check_name("model", request.model)
         shelf = self._ground.models
         return write_model_info(shelf.any(request.model), shelf.models)

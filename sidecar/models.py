@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Generic, TypeVar
 
 import structlog
@@ -16,8 +15,14 @@ from rerank_core.engine import (
     load_bi_encoder,
     load_cross_encoder,
 )
-from rerank_core.errors import ConfigError, NotFoundError, NotReadyError
-from sidecar.config import ModelSettings
+from rerank_core.errors import (
+    ArtifactError,
+    ConfigError,
+    NotFoundError,
+    NotReadyError,
+    ScoringError,
+)
+from sidecar.config import ModelSettings, model_name
 
 _log = structlog.get_logger()
 
@@ -93,16 +98,19 @@ def load_models(settings: ModelSettings, engine: Engine) -> Models:
 
     Raises `ArtifactError`, and `ConfigError` where two models would share a name.
     """
-    names = [_name(place) for place in (settings.reranker, *settings.encoders)]
+    names = [model_name(place) for place in (settings.reranker, *settings.encoders)]
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"models: two are named {name!r}; rename one's folder")
     reranker = load_cross_encoder(_open(settings.reranker))
     encoders = [load_bi_encoder(_open(place)) for place in settings.encoders]
-    for _ in engine.submit(reranker, "query", _WARM_TEXTS):
-        pass
-    for encoder in encoders:
-        engine.encode(encoder, _WARM_TEXTS)
+    try:
+        for _ in engine.submit(reranker, "query", _WARM_TEXTS):
+            pass
+        for encoder in encoders:
+            engine.encode(encoder, _WARM_TEXTS)
+    except ScoringError as error:
+        raise ArtifactError(f"models: {error}; the weights of one are broken") from error
     return Models(
         (Served(names[0], reranker),),
         tuple(Served(name, encoder) for name, encoder in zip(names[1:], encoders, strict=True)),
@@ -113,22 +121,18 @@ def load_models(settings: ModelSettings, engine: Engine) -> Models:
 _WARM_TEXTS = ["text", "text " * 512]
 
 
-def _name(place: str) -> str:
-    return Path(place).expanduser().resolve().name
-
-
 def _open(place: str) -> Artifact:
     artifact = open_named(place)
     manifest = artifact.manifest
     _log.info(
         "model",
-        name=_name(place),
+        name=model_name(place),
         kind=manifest.kind,
         hash=manifest.model_hash[:SHORT_HASH],
         licence=manifest.licence.name,
     )
     if manifest.licence.notice:
-        _log.warning("licence", name=_name(place), notice=manifest.licence.notice)
+        _log.warning("licence", name=model_name(place), notice=manifest.licence.notice)
     return artifact
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import structlog
+
 from rerank_core.engine import CrossEncoder, Engine, Priority, ScoreStream
-from rerank_core.errors import DeadlineError
+from rerank_core.errors import DeadlineError, ScoringError
 from sidecar.degraded import SCORING_DEGRADES, Degraded
 from sidecar.models import ModelShelf, Served
 from sidecar.ranking import Candidate, Ranking, place
 from sidecar.stages import Stages
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,9 @@ async def rerank(
     except tuple(SCORING_DEGRADES) as error:
         if task.strict:
             raise
+        if isinstance(error, ScoringError):
+            # The answer names the reason; the cause is for who runs the server.
+            _log.warning("scoring failed", exc_info=error)
         degraded = (SCORING_DEGRADES[type(error)],)
     with stages.timed("order"):
         calibration = served.model.artifact.manifest.probability if served else None

@@ -5,9 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
-
-import grpc
 
 from rerank_core.cluster.connection import ClusterSettings, connect_async
 from rerank_core.cluster.profile import Profile
@@ -20,12 +17,11 @@ from sidecar.cursor import CursorSigner
 from sidecar.deadlines import work_deadline
 from sidecar.funnel import Funnel
 from sidecar.models import SHORT_HASH, ModelShelf
+from sidecar.service import Context
 from sidecar.stages import Stages
 from sidecar.wire_search import read_search, write_found
 
-Context = grpc.aio.ServicerContext[Any, Any]
-
-# Searches under way on the cluster; more wait, within their deadlines.
+# Searches under way on the cluster; more wait.
 _POOL_SIZE = 64
 
 
@@ -39,10 +35,11 @@ class SearchService(pb_grpc.SearchServiceServicer):
     async def Search(self, request: pb.SearchRequest, context: Context) -> pb.SearchResponse:
         """See the contract."""
         stages = Stages()
-        note(profile=request.profile, stages=stages.ms)
+        note(stages=stages.ms)
         deadline = work_deadline(context, self._settings)
         with stages.timed("validate"):
             task = read_search(request, self._settings.limits)
+        note(profile=task.profile)
         found = await self._funnel.search(task, deadline, stages)
         note(
             index=found.index,

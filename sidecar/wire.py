@@ -17,6 +17,8 @@ from sidecar.stages import Stages
 
 AnyServed: TypeAlias = Served[CrossEncoder] | Served[BiEncoder]
 
+_MAX_NAME_BYTES = 512
+
 _MAX_UTF8_BYTES = 4
 """Of one character."""
 
@@ -33,6 +35,11 @@ def read_query(query: str, limits: Limits) -> str:
     if not clean(query):
         raise InputError("query", "is empty; send what the shopper typed")
     return query
+
+
+def check_name(field: str, name: str) -> None:
+    """Raises `InputError` for a name that is longer than any of ours."""
+    check_bytes(field, name, _MAX_NAME_BYTES)
 
 
 def read_priority(number: int) -> Priority:

@@ -9,7 +9,14 @@ from rerank_proto.rerank.v1 import rerank_pb2 as pb
 from sidecar.config import Limits
 from sidecar.models import Served
 from sidecar.stages import Stages
-from sidecar.wire import check_bytes, check_count, read_priority, write_model, write_stages
+from sidecar.wire import (
+    check_bytes,
+    check_count,
+    check_name,
+    read_priority,
+    write_model,
+    write_stages,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +31,7 @@ class EmbedTask:
 
 def read_embed(message: pb.EmbedRequest, limits: Limits) -> EmbedTask:
     """The task. Raises `InputError` with the path of the first field that is wrong."""
+    check_name("model", message.model)
     check_count("texts", len(message.texts), limits.max_texts)
     for index, text in enumerate(message.texts):
         check_bytes(f"texts[{index}]", text, limits.max_document_bytes)

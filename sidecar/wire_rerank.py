@@ -15,6 +15,7 @@ from sidecar.stages import Stages
 from sidecar.wire import (
     check_bytes,
     check_count,
+    check_name,
     read_priority,
     read_query,
     write_degraded,
@@ -33,6 +34,7 @@ def read_rerank(message: pb.RerankRequest, limits: Limits) -> RerankTask:
     check_count("documents", len(message.documents), limits.max_documents)
     if message.top_n < 0:
         raise InputError("top_n", f"is {message.top_n}; 0 means all")
+    check_name("model", message.model)
     priority = read_priority(message.priority)
     ranks = _read_ranks(message.documents)
     places: dict[str, int] = {}
@@ -82,17 +84,17 @@ def _read_document(document: pb.Document, index: int, rank: int, limits: Limits)
 
 def _read_content(document: pb.Document, limit: int) -> Product:
     text = document.text
-    fields = {name: tuple(value.values) for name, value in document.fields.items()}
-    if bool(text) == bool(fields):
+    if bool(text) == bool(document.fields):
         problem = "both are set" if text else "neither is set"
         raise InputError("", f"needs either text or fields; {problem}")
     if text:
         check_bytes("text", text, limit)
         return text
-    size = sum(len(value.encode()) for values in fields.values() for value in values)
+    # As a message, before anything is read: millions of empty values are many bytes, too.
+    size = document.ByteSize()
     if size > limit:
-        raise InputError("fields", f"have {size} bytes together, more than the {limit} allowed")
-    return fields
+        raise InputError("fields", f"make a message of {size} bytes, more than the {limit} allowed")
+    return {name: tuple(value.values) for name, value in document.fields.items()}
 
 
 def _read_ranks(documents: Sequence[pb.Document]) -> list[int]:

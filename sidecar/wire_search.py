@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from sidecar.search_task import FilterTask, SearchTask
 from sidecar.stages import Stages
 from sidecar.wire import (
     check_bytes,
+    check_name,
     read_priority,
     read_query,
     write_degraded,
@@ -23,6 +25,7 @@ from sidecar.wire import (
 )
 
 _MAX_FILTERS = 32
+_MAX_FACETS = 32
 _MAX_VALUES = 256
 _MAX_VALUE_BYTES = 512
 _MAX_TOKEN_BYTES = 1024
@@ -32,6 +35,7 @@ def read_search(message: pb.SearchRequest, limits: Limits) -> SearchTask:
     """The task. Raises `InputError` with the path of the first field that is wrong."""
     if not message.profile:
         raise InputError("profile", "is empty; name one of the server's profiles")
+    check_name("profile", message.profile)
     query = read_query(message.query, limits)
     if message.page_size < 0:
         raise InputError("page_size", f"is {message.page_size}; 0 means the profile's")
@@ -40,6 +44,7 @@ def read_search(message: pb.SearchRequest, limits: Limits) -> SearchTask:
         raise InputError("filters", f"has {len(message.filters)} entries, at most {_MAX_FILTERS}")
     if message.parameters:
         name = min(message.parameters)
+        check_name("parameters", name)
         raise InputError(f"parameters[{name!r}]", "the profile's templates declare none")
     return SearchTask(
         profile=message.profile,
@@ -47,16 +52,27 @@ def read_search(message: pb.SearchRequest, limits: Limits) -> SearchTask:
         page_size=message.page_size,
         page_token=message.page_token,
         filters=tuple(_read_filter(item, n) for n, item in enumerate(message.filters)),
-        facets=tuple(dict.fromkeys(message.facets)),
+        facets=_read_facets(message.facets),
         strict=message.strict,
         priority=read_priority(message.priority),
     )
+
+
+def _read_facets(names: Sequence[str]) -> tuple[str, ...]:
+    if len(names) > _MAX_FACETS:
+        raise InputError("facets", f"has {len(names)} entries, at most {_MAX_FACETS}")
+    for position, name in enumerate(names):
+        check_name(f"facets[{position}]", name)
+        if name in names[:position]:
+            raise InputError(f"facets[{position}]", f"{name!r} stands there twice")
+    return tuple(names)
 
 
 def _read_filter(message: pb.Filter, position: int) -> FilterTask:
     path = f"filters[{position}]"
     if not message.field:
         raise InputError(f"{path}.field", "is empty; name one of the profile's filters")
+    check_name(f"{path}.field", message.field)
     if message.WhichOneof("condition") == "any_of":
         values = tuple(message.any_of.values)
         if not 1 <= len(values) <= _MAX_VALUES:
@@ -116,10 +132,15 @@ def _explain(hit: FoundHit) -> pb.Explanation:
 
 def _write_fields(fields: Mapping[str, Any]) -> dict[str, pb.FieldValue]:
     return {
-        name: pb.FieldValue(values=[str(item) for item in _listed(value)])
+        name: pb.FieldValue(values=[_as_text(item) for item in _listed(value)])
         for name, value in fields.items()
         if value is not None
     }
+
+
+def _as_text(value: Any) -> str:
+    # As JSON has it, since the cluster's answer was JSON.
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _listed(value: Any) -> Sequence[Any]:

@@ -11,10 +11,12 @@ from rerank_core.engine.model import (
     load_cross_encoder,
 )
 from rerank_core.engine.queue import Priority
+from rerank_core.engine.selection import CHOICE_VARIABLE, chosen_path
 from rerank_core.engine.stream import Ended, Scored, ScoreStream
 from rerank_core.engine.times import WorkTimes
 
 __all__ = [
+    "CHOICE_VARIABLE",
     "BiEncoder",
     "CrossEncoder",
     "Ended",
@@ -26,6 +28,7 @@ __all__ = [
     "Scored",
     "Vectors",
     "WorkTimes",
+    "chosen_path",
     "load_bi_encoder",
     "load_cross_encoder",
     "usable_cores",

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +26,16 @@ from rerank_client import (
     RerankClient,
     UnavailableError,
 )
-from rerank_core.cluster.connection import ClusterSettings, connect
+from rerank_core.cluster.connection import ClusterSettings, connect, connect_async
+from rerank_core.cluster.profile import Profile
+from rerank_core.engine import Engine
+from sidecar.config import ModelSettings
+from sidecar.cursor import CursorSigner
+from sidecar.funnel import Funnel
+from sidecar.models import ModelShelf, load_models
+from sidecar.search_task import SearchTask
+from sidecar.stages import Stages
+from tests.gated_path import Gate, eventually, gated
 from tests.tiny_models import make_bi_encoder, make_cross_encoder
 
 PRODUCTS = [
@@ -111,12 +121,13 @@ def serving(
     url: str = "",
     cross_encoder: Path | None = None,
     bi_encoder: Path | None = None,
+    key: str = "",
 ) -> Iterator[RerankClient]:
     """The server as its own process, and a client of it; what is not given is the shop's."""
     folder.mkdir(exist_ok=True)
     config, port_file, log = folder / "sidecar.toml", folder / "port", folder / "log"
     config.write_text(
-        f'port = 0\nport_file = "{port_file}"\n'
+        f'port = 0\nport_file = "{port_file}"\npage_token_key = "{key}"\n'
         f'[models]\nreranker = "{cross_encoder or shop.cross_encoder}"\n'
         f'encoders = ["{bi_encoder or shop.bi_encoder}"]\n'
         f'[cluster]\nurl = "{url or shop.cluster.url}"\n'
@@ -330,3 +341,42 @@ def test_a_cluster_that_does_not_answer_ends_at_the_deadline(shop: Shop, tmp_pat
             pytest.raises(DeadlineExceededError),
         ):
             client.search("shop", "drill", timeout_s=1)
+
+
+async def test_busy_workers_cost_the_vector_leg_and_not_the_search(shop: Shop) -> None:
+    """The query's vector waits half of the time at most; the lexical leg has the rest."""
+    gate = Gate()
+    with Engine(workers=1) as engine:
+        shelf = ModelShelf()
+        settings = ModelSettings(reranker=str(shop.cross_encoder), encoders=(str(shop.bi_encoder),))
+        models = load_models(settings, engine)
+        shelf.put(models)
+        log: list[str] = []
+        busy = engine.submit(gated(models.rerankers[0].model, "busy", log, gate), "q", ["a"])
+        eventually(lambda: "busy" in log)
+        profiles = {"shop": Profile(shop.alias)}
+        client = connect_async(shop.cluster)
+        try:
+            funnel = Funnel(client, engine, shelf, profiles, CursorSigner(b"key"))
+            deadline = time.monotonic() + 6
+            found = await funnel.search(SearchTask("shop", "drill"), deadline, Stages())
+        finally:
+            gate.open()
+            busy.cancel()
+            await client.close()
+    assert {hit.placed.candidate.id for hit in found.hits} == {"d1", "d2", "d3"}
+    assert [reason.name for reason in found.degraded] == ["LEG_FAILED", "DEADLINE"]
+    assert found.lexical.total == 3
+
+
+def test_a_token_is_for_its_cross_encoder_alone(shop: Shop, tmp_path: Path) -> None:
+    """Servers that share a key and serve two models: page 2 of another order is refused."""
+    other = make_cross_encoder(tmp_path / "other" / "cross", seed=9)
+    with serving(shop, tmp_path / "one", key="shared") as client:
+        token = client.search("shop", "drill").next_page_token
+        assert client.search("shop", "drill", page_token=token).hits
+    with (
+        serving(shop, tmp_path / "two", key="shared", cross_encoder=other) as client,
+        pytest.raises(InvalidRequestError, match="for another query, profile or cross-encoder"),
+    ):
+        client.search("shop", "drill", page_token=token)

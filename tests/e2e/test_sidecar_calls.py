@@ -233,9 +233,9 @@ def test_a_request_beyond_the_message_limit_is_refused_whole(channel):
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-@pytest.mark.parametrize("model", ["nobody", "bi", "ü" * 50_000])
+@pytest.mark.parametrize("model", ["nobody", "bi", "ü" * 256])
 def test_an_unknown_model_is_not_found(channel, model):
-    """Also one of the other kind, and a name of any length."""
+    """Also one of the other kind, and the longest name there is."""
     with pytest.raises(grpc.RpcError) as caught:
         _rerank(channel, model=model)
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND

@@ -11,9 +11,11 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
+from safetensors.numpy import load_file, save_file
+from structlog.testing import capture_logs
 
 from rerank_core.engine import Engine
-from rerank_core.errors import ScoringError
+from rerank_core.errors import ArtifactError, ScoringError
 from rerank_proto.rerank.v1 import rerank_pb2 as pb
 from rerank_proto.rerank.v1 import rerank_pb2_grpc as pb_grpc
 from sidecar.config import ModelSettings, Settings
@@ -157,7 +159,7 @@ async def test_candidates_are_taken_in_first_stage_order(cross):
 
 
 async def test_scoring_that_fails_leaves_the_first_stages_order(cross):
-    """SCORING_FAILED and no scores at all; strict raises. The weights are made to overflow."""
+    """SCORING_FAILED and no scores at all, the cause in the log; strict raises."""
     with Engine(workers=1) as engine:
         shelf = ModelShelf()
         models = load_models(ModelSettings(reranker=str(cross)), engine)
@@ -165,7 +167,11 @@ async def test_scoring_that_fails_leaves_the_first_stages_order(cross):
         path = models.rerankers[0].model.path
         forward = path.forward
         path.forward = lambda tokens: forward(tokens) * math.nan
-        ranking = await rerank(_task(4), engine, shelf, math.inf, Stages())
+        with capture_logs() as log:
+            ranking = await rerank(_task(4), engine, shelf, math.inf, Stages())
+        (line,) = log
+        assert (line["event"], line["log_level"]) == ("scoring failed", "warning")
+        assert "NaN" in str(line["exc_info"])
         assert [item.candidate.index for item in ranking.placed] == [3, 2, 1, 0]
         assert all(item.score is None for item in ranking.placed)
         assert [reason.name for reason in ranking.degraded] == ["SCORING_FAILED"]
@@ -207,3 +213,13 @@ async def test_before_the_models_are_loaded(cross):
             found = await health.Check(health_pb2.HealthCheckRequest())
             assert found.status == health_pb2.HealthCheckResponse.SERVING
             assert (await stub.Rerank(request, timeout=PATIENCE_S)).scored == 3
+
+
+def test_weights_that_give_no_number_are_refused_at_load(tmp_path):
+    """By the first texts that a model reads; the server ends with something to mend."""
+    folder = make_cross_encoder(tmp_path / "broken")
+    weights = load_file(folder / "model.safetensors")
+    weights["classifier.weight"] *= 3e38
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with Engine(workers=1) as engine, pytest.raises(ArtifactError, match="NaN or infinity"):
+        load_models(ModelSettings(reranker=str(folder)), engine)

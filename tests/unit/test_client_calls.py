@@ -166,3 +166,17 @@ def test_a_search_result_is_read_whole():
     assert list(result.facets["brand"].items()) == [("x", 3), ("a", 2)]
     assert (result.total, result.total_is_exact, result.next_page_token) == (40, True, "next")
     assert (result.embed_model.id, result.rerank_model) == ("minilm", None)
+
+
+def test_what_cannot_be_meant_is_refused():
+    """A string where a list belongs would go out as letters, one of two conditions not at all."""
+    for ask in (
+        lambda: calls.embed("abc"),
+        lambda: calls.search("shop", "drill", facets="brand"),
+        lambda: calls.search("shop", "drill", filters=[Filter("brand", any_of="acme")]),
+    ):
+        with pytest.raises(ValueError, match=r"is the one string '\w+'; give a list"):
+            ask()
+    both = Filter("price", any_of=["9"], below=3.0)
+    with pytest.raises(ValueError, match="'price': has values and a range"):
+        calls.search("shop", "drill", filters=[both])

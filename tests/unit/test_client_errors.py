@@ -19,7 +19,7 @@ from rerank_client import (
     UnavailableError,
 )
 from rerank_client.errors import from_rpc_error
-from rerank_core.errors import InputError, NotReadyError
+from rerank_core.errors import InputError, NotReadyError, OverloadError
 from rerank_core.errors import NotFoundError as CoreNotFoundError
 from sidecar.status import to_status
 
@@ -44,7 +44,8 @@ def test_every_status_becomes_an_error_of_ours(code):
         grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceededError,
         grpc.StatusCode.UNAVAILABLE: UnavailableError,
         grpc.StatusCode.CANCELLED: UnavailableError,
-        grpc.StatusCode.RESOURCE_EXHAUSTED: OverloadedError,
+        # gRPC's own word for a request that is too large: coming back does not help.
+        grpc.StatusCode.RESOURCE_EXHAUSTED: InvalidRequestError,
     }
     bare = grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(), "why")
     error = from_rpc_error(bare)
@@ -58,6 +59,9 @@ def test_the_servers_details_arrive():
     bad = from_rpc_error(_raised(to_status(InputError("documents[3].id", "is empty"))))
     assert bad.violations == (FieldViolation("documents[3].id", "is empty"),)
     assert bad.reason == "InputError"
+    busy = from_rpc_error(_raised(to_status(OverloadError("no room"))))
+    assert isinstance(busy, OverloadedError)
+    assert busy.retry_after_s == 0.1
     missing = from_rpc_error(_raised(to_status(CoreNotFoundError("profile", "shop"))))
     assert (missing.kind, missing.name) == ("profile", "shop")
     away = from_rpc_error(_raised(to_status(NotReadyError("loading"))))

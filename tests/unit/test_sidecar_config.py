@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from rerank_core.errors import ConfigError
-from sidecar.config import read_command_line
+from sidecar.config import model_name, read_command_line
 
 FILE = """
 port = 1
@@ -171,3 +172,32 @@ def test_a_wrong_flag_ends_with_usage(arguments, capsys):
         read_command_line(arguments)
     assert caught.value.code == 2
     assert "usage: python -m sidecar" in capsys.readouterr().err
+
+
+def test_the_numeric_path_is_checked_with_the_settings(monkeypatch):
+    """It lies in the environment for every command that computes, and is no stray word there."""
+    monkeypatch.setenv("RERANK_NUMERIC_PATH", "auto")
+    assert read_command_line(["--check-config"]).ignored == ()
+    monkeypatch.setenv("RERANK_NUMERIC_PATH", "fastest")
+    assert "RERANK_NUMERIC_PATH is 'fastest'" in _fault("--check-config")
+
+
+def test_a_profile_names_a_cross_encoder_that_is_loaded(file):
+    """By its name, empty or in full; the fault says what the name is."""
+    with Path(file).open("a") as more:
+        more.write('reranker = "v12"\n')
+    assert _settings("--config", file, "--models.reranker", "/m/v12/").profiles["shop"].reranker
+    fault = _fault("--config", file)
+    assert "profiles.shop.reranker is 'v12', the cross-encoder's name is 'from-file'" in fault
+
+
+def test_a_folder_is_named_by_its_last_part(tmp_path):
+    """Also where it is a link to another: `current` stays `current` when it moves on."""
+    (tmp_path / "v12").mkdir()
+    (tmp_path / "current").symlink_to(tmp_path / "v12")
+    for place, name in (
+        (tmp_path / "current", "current"),
+        ("m/../v1/", "v1"),
+        ("minilm", "minilm"),
+    ):
+        assert model_name(str(place)) == name

@@ -14,8 +14,9 @@ from sidecar.degraded import Degraded
 from sidecar.wire import write_degraded
 from sidecar.wire_embed import read_embed
 from sidecar.wire_rerank import read_rerank
+from sidecar.wire_search import read_search
 
-LIMITS = Limits(max_documents=3, max_query_bytes=20, max_document_bytes=30, max_texts=2)
+LIMITS = Limits(max_documents=3, max_query_bytes=20, max_document_bytes=60, max_texts=2)
 
 
 def _document(**fields):
@@ -50,14 +51,14 @@ BAD = {
     "long version": ({"documents": [_document(version="x" * 129)]}, "documents[0].version"),
     "neither text nor fields": ({"documents": [_document(text="")]}, "documents[0]"),
     "both text and fields": ({"documents": [_document(fields={"title": VALUES})]}, "documents[0]"),
-    "long text": ({"documents": [_document(text="x" * 31)]}, "documents[0].text"),
+    "long text": ({"documents": [_document(text="x" * 61)]}, "documents[0].text"),
     "fields long together": (
         {
             "documents": [
                 pb.Document(
                     id="a",
                     fields={
-                        "title": pb.FieldValue(values=["x" * 16]),
+                        "title": pb.FieldValue(values=["x" * 36]),
                         "brand": pb.FieldValue(values=["x" * 8, "y" * 7]),
                     },
                 )
@@ -65,6 +66,15 @@ BAD = {
         },
         "documents[0].fields",
     ),
+    "many empty values": (
+        {"documents": [_document(text="", fields={"title": pb.FieldValue(values=[""] * 40)})]},
+        "documents[0].fields",
+    ),
+    "long field names": (
+        {"documents": [_document(text="", fields={"t" * 60: VALUES})]},
+        "documents[0].fields",
+    ),
+    "long model": ({"model": "m" * 513}, "model"),
     "score not a number": (
         {"documents": [_document(first_stage_score=math.nan)]},
         "documents[0].first_stage_score",
@@ -103,7 +113,7 @@ def test_a_bad_rerank_names_its_field(fields, path):
 def test_limits_themselves_are_allowed():
     """A limit is what is allowed, not what is refused."""
     request = _request(
-        query="x" * 20, documents=[_document(id=str(n), text="x" * 30) for n in range(3)]
+        query="x" * 20, documents=[_document(id=str(n), text="x" * 60) for n in range(3)]
     )
     assert len(read_rerank(request, LIMITS).candidates) == 3
 
@@ -154,7 +164,7 @@ def test_a_field_without_values_still_counts_as_given():
     [
         ({"texts": []}, "texts"),
         ({"texts": ["a", "b", "c"]}, "texts"),
-        ({"texts": ["a", "x" * 31]}, "texts[1]"),
+        ({"texts": ["a", "x" * 61]}, "texts[1]"),
         ({"texts": ["a"], "priority": -1}, "priority"),
     ],
 )
@@ -176,3 +186,26 @@ def test_degraded_reasons_are_the_contracts():
         pb.DEGRADED_REASON_DEADLINE,
         pb.DEGRADED_REASON_SCORING_FAILED,
     ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"profile": ""}, "profile"),
+        ({"profile": "p" * 513}, "profile"),
+        ({"page_size": -1}, "page_size"),
+        ({"page_token": "t" * 1025}, "page_token"),
+        ({"facets": ["brand", "f" * 513]}, "facets[1]"),
+        ({"facets": ["brand", "color", "brand"]}, "facets[2]"),
+        ({"facets": [str(n) for n in range(33)]}, "facets"),
+        ({"filters": [pb.Filter(field="f" * 513)]}, "filters[0].field"),
+        ({"filters": [pb.Filter(field="brand")] * 33}, "filters"),
+        ({"parameters": {"p" * 513: "x"}}, "parameters"),
+        ({"parameters": {"color": "x"}}, "parameters['color']"),
+    ],
+)
+def test_a_bad_search_names_its_field(fields, path):
+    """As for Rerank; names are bounded, since the log and errors tell them."""
+    with pytest.raises(InputError) as caught:
+        read_search(pb.SearchRequest(**{"profile": "shop", "query": "drill"} | fields), LIMITS)
+    assert caught.value.field == path

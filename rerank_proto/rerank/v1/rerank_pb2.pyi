@@ -13,13 +13,16 @@ reader must accept unknown fields and unknown enum values. What cannot grow so g
 Errors. Every RPC ends in one of the statuses named in its comment; details are
 `google.rpc.BadRequest` (which field and what is wrong), `google.rpc.ResourceInfo` (what was not
 found), `google.rpc.RetryInfo` (when to come back) and `google.rpc.ErrorInfo` (domain
-"rerank-sidecar", reason the error's name). UNAVAILABLE and RESOURCE_EXHAUSTED may be retried,
-nothing else.
+"rerank-sidecar", reason the error's name). UNAVAILABLE and RESOURCE_EXHAUSTED with
+details may be retried, nothing else.
 
 The deadline is gRPC's own, and it is the budget, however long; a call without one gets the
 server's default. The server keeps a margin of it for the way back.
 
 Limits named "the server's limit" are settings of the server; the defaults stand beside them.
+Names (profile, model, filter, facet) have at most 512 bytes. A request of more bytes in all than
+the server's limit (18 MiB) is refused by gRPC itself: RESOURCE_EXHAUSTED without details, which
+no retry mends.
 """
 
 from collections import abc as _abc
@@ -220,7 +223,8 @@ class Document(_message.Message):
     @_builtins.property
     def fields(self) -> _containers.MessageMap[_builtins.str, Global___FieldValue]:
         """The product's fields by name (title, brand, ...), composed by the model's own recipe. Fields
-        the recipe does not know are ignored. The limit of `text` holds for all values together.
+        the recipe does not know are ignored. The limit of `text` holds for the whole document as a
+        message, names and lengths included.
         """
 
     def __init__(
@@ -576,7 +580,8 @@ class SearchRequest(_message.Message):
     """How many hits a page has; 0 means the profile's page size. At most the profile's depth."""
     page_token: _builtins.str
     """From the page before; empty means the first page. Opaque and signed: a token that is not this
-    server's, or is for another query, is INVALID_ARGUMENT.
+    server's, or is for another query, index, profile or cross-encoder, is INVALID_ARGUMENT. Pages
+    do not overlap, but where one is degraded: it was ordered with fewer scores than the other.
     """
     explain: _builtins.bool
     """True: each hit says how it came to its place."""

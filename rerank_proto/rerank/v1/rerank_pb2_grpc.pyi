@@ -13,13 +13,16 @@ reader must accept unknown fields and unknown enum values. What cannot grow so g
 Errors. Every RPC ends in one of the statuses named in its comment; details are
 `google.rpc.BadRequest` (which field and what is wrong), `google.rpc.ResourceInfo` (what was not
 found), `google.rpc.RetryInfo` (when to come back) and `google.rpc.ErrorInfo` (domain
-"rerank-sidecar", reason the error's name). UNAVAILABLE and RESOURCE_EXHAUSTED may be retried,
-nothing else.
+"rerank-sidecar", reason the error's name). UNAVAILABLE and RESOURCE_EXHAUSTED with
+details may be retried, nothing else.
 
 The deadline is gRPC's own, and it is the budget, however long; a call without one gets the
 server's default. The server keeps a margin of it for the way back.
 
 Limits named "the server's limit" are settings of the server; the defaults stand beside them.
+Names (profile, model, filter, facet) have at most 512 bytes. A request of more bytes in all than
+the server's limit (18 MiB) is refused by gRPC itself: RESOURCE_EXHAUSTED without details, which
+no retry mends.
 """
 
 from collections import abc as _abc
