@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,7 +21,7 @@ from rerank_core.errors import (
 )
 
 _REASON_CHARACTERS = 300
-_NO_CLUSTER = "the answer is not a cluster's JSON; does the url lead to a search cluster?"
+NO_CLUSTER = "the answer is not a cluster's JSON; does the url lead to a search cluster?"
 
 # What comes from below the client where it does not catch it itself: a closed session, a body that
 # breaks off. OSError as a whole is not here, since a caller's own file may raise it.
@@ -60,7 +60,7 @@ def cluster_errors(doing: str) -> Iterator[None]:
         if not _is_the_clients(error):
             raise
         # It reads an error's body as an object without looking.
-        raise ClusterUnavailable(f"{doing}: {_NO_CLUSTER}") from error
+        raise ClusterUnavailable(f"{doing}: {NO_CLUSTER}") from error
     except _CAUGHT as error:
         if isinstance(error, opensearchpy.SerializationError) and _is_outgoing(error):
             raise
@@ -76,7 +76,7 @@ def _translate(error: Exception, doing: str) -> RerankError:
         case opensearchpy.TransportError():
             return _answered(error, doing)
         case opensearchpy.SerializationError():
-            return ClusterUnavailable(f"{doing}: {_NO_CLUSTER}")
+            return ClusterUnavailable(f"{doing}: {NO_CLUSTER}")
         case opensearchpy.ImproperlyConfigured():
             return ConfigError(f"{doing}: {error}")
     return _lost_connection(error, doing)
@@ -98,7 +98,17 @@ def _answered(error: opensearchpy.TransportError, doing: str) -> RerankError:
     status = error.status_code
     if not isinstance(status, int):
         return ClusterUnavailable(f"{doing}: {_short(str(error.error))}")
-    message = f"{doing}: the cluster answers {status}: {_reason(error)}"
+    answer = error.info if isinstance(error.info, dict) else _json_object(error.error)
+    return refusal(status, {"error": error.error, **answer}, doing)
+
+
+def refusal(status: int, answer: Mapping[str, Any], doing: str) -> RerankError:
+    """What an HTTP status of the cluster's means, with its own reason; `answer` is its JSON.
+
+    Also for one part of a multi-search, which has a status of its own. `cluster_errors` says which
+    error each status is.
+    """
+    message = f"{doing}: the cluster answers {status}: {reason_of(answer)}"
     if status in (408, 504):
         return ClusterTimeout(message)
     if status in (429, 502, 503):
@@ -108,15 +118,21 @@ def _answered(error: opensearchpy.TransportError, doing: str) -> RerankError:
     return ClusterRefused(message, status)
 
 
-def _reason(error: opensearchpy.TransportError) -> str:
-    """The cluster's reason, from the innermost cause that it names."""
-    answer = error.info if isinstance(error.info, dict) else _json_object(error.error)
-    said: Any = answer.get("error", error.error)
-    if isinstance(said, dict):
-        causes = said.get("root_cause") or [said]
-        cause = causes[0] if isinstance(causes[0], dict) else said
-        said = cause.get("reason") or cause.get("type") or said
+def reason_of(answer: Mapping[str, Any]) -> str:
+    """The cluster's own words on one line, from the root cause that it names."""
+    cause = root_cause(answer)
+    said = cause.get("reason") or cause.get("type") or answer.get("error") or ""
     return _short(str(said)) or "no reason given"
+
+
+def root_cause(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The object of type and reason below ``error``; empty where the cluster gives none."""
+    error = answer.get("error")
+    if not isinstance(error, dict):
+        return {}
+    causes = error.get("root_cause")
+    first = causes[0] if isinstance(causes, list) and causes else error
+    return first if isinstance(first, dict) else error
 
 
 def _json_object(text: object) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from opensearchpy import AsyncOpenSearch, OpenSearch
 from pydantic import AwareDatetime
 
 from rerank_core import records
-from rerank_core.cluster.failures import cluster_errors
-from rerank_core.errors import ClusterRefused, ConfigError, ReleaseError
+from rerank_core.cluster.failures import NO_CLUSTER, cluster_errors
+from rerank_core.errors import ClusterRefused, ClusterUnavailable, ConfigError, ReleaseError
 
 # The cluster's rule for index names, less what only confuses; room is left for a timestamp.
 _ALIAS = re.compile(r"[a-z0-9][a-z0-9_.-]{0,199}")
@@ -58,12 +58,14 @@ def resolve_alias(client: OpenSearch, alias: str) -> tuple[str, Release]:
     return found[0], read_release(*found)
 
 
-async def resolve_alias_async(client: AsyncOpenSearch, alias: str) -> tuple[str, Release]:
-    """`resolve_alias` for an event loop."""
+async def resolve_alias_async(
+    client: AsyncOpenSearch, alias: str, timeout_s: float
+) -> tuple[str, Release]:
+    """`resolve_alias` for an event loop, with its own patience."""
     check_alias(alias)
     try:
         with cluster_errors(f"resolving alias {alias!r}"):
-            answer = await client.indices.get_mapping(index=alias)
+            answer = await client.indices.get_mapping(index=alias, request_timeout=timeout_s)
     except ClusterRefused as refusal:
         if refusal.status == _NOT_FOUND:
             raise _nothing_behind(alias) from refusal
@@ -120,7 +122,9 @@ def write_release(client: OpenSearch, index: str, release: Release) -> None:
         )
 
 
-def _only_index(alias: str, answer: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def _only_index(alias: str, answer: object) -> tuple[str, dict[str, Any]]:
+    if not (isinstance(answer, dict) and answer and all(map(_has_mappings, answer.values()))):
+        raise ClusterUnavailable(f"resolving alias {alias!r}: {NO_CLUSTER}")
     if alias in answer:
         raise ReleaseError(
             f"{alias!r} is an index, not an alias; choose another alias, or reindex that index "
@@ -133,6 +137,10 @@ def _only_index(alias: str, answer: Mapping[str, Any]) -> tuple[str, dict[str, A
         )
     [(index, body)] = answer.items()
     return index, body["mappings"]
+
+
+def _has_mappings(body: object) -> bool:
+    return isinstance(body, dict) and isinstance(body.get("mappings"), dict)
 
 
 def _nothing_behind(alias: str) -> ReleaseError:

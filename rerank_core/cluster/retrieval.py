@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from opensearchpy import AsyncOpenSearch
 
-from rerank_core.cluster.failures import cluster_errors
+from rerank_core.cluster.failures import cluster_errors, reason_of, refusal, root_cause
 from rerank_core.cluster.profile import Leg
-from rerank_core.errors import ClusterRefused, ClusterUnavailable, ReleaseError
+from rerank_core.errors import ReleaseError, RerankError
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,11 @@ class LegAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Retrieved:
-    """The legs that answered, and why others did not."""
+    """The legs that answered, and why others did not, or not whole."""
 
     answers: Mapping[Leg, LegAnswer]
     failures: Mapping[Leg, str] = field(default_factory=dict)
+    """A leg that answered in part is here and in `answers`, too."""
 
 
 class IndexGoneError(Exception):
@@ -59,9 +60,10 @@ async def retrieve(
 ) -> Retrieved:
     """Runs the legs against one concrete index.
 
-    A leg that fails while another answers is in `failures`. Raises `IndexGoneError`;
-    `ReleaseError` where a template is gone; `ClusterUnavailable`, `ClusterTimeout` or
-    `ClusterRefused` where no leg answered.
+    A leg that fails while another answers is in `failures`; so is one of which some shards failed
+    or ran out of time, and what it found is kept. Raises `IndexGoneError`; `ReleaseError` where a
+    template is gone; `ClusterUnavailable`, `ClusterTimeout` or `ClusterRefused` where no leg
+    answered.
     """
     lines: list[Mapping[str, Any]] = []
     for call in calls.values():
@@ -70,22 +72,22 @@ async def retrieve(
     with cluster_errors(f"searching {index}"):
         answer = await client.msearch_template(body=body, request_timeout=timeout_s)
     answers: dict[Leg, LegAnswer] = {}
-    failures: dict[Leg, dict[str, Any]] = {}
+    failures: dict[Leg, str] = {}
+    refused: RerankError | None = None
     for leg, response in zip(calls, answer["responses"], strict=True):
         if "error" in response:
-            failures[leg] = response
-        else:
-            answers[leg] = _read_leg(response)
-    for leg, response in failures.items():
-        _raise_if_not_the_query(index, calls[leg], response)
-    if failures and not answers:
-        leg, response = next(iter(failures.items()))
-        message = f"searching {index}, leg {leg}: {_reason(response)}"
-        status = int(response.get("status", 500))
-        if status in (429, 502, 503, 504):
-            raise ClusterUnavailable(message)
-        raise ClusterRefused(message, status)
-    return Retrieved(answers, {leg: _reason(response) for leg, response in failures.items()})
+            _raise_if_not_the_query(index, calls[leg], response)
+            failures[leg] = reason_of(response)
+            status = int(response.get("status", 500))
+            refused = refused or refusal(status, response, f"searching {index}, leg {leg}")
+            continue
+        answers[leg] = _read_leg(response)
+        if missing := _missing(response):
+            failures[leg] = missing
+            answers[leg] = replace(answers[leg], total_is_exact=False)
+    if refused and not answers:
+        raise refused
+    return Retrieved(answers, failures)
 
 
 def _read_leg(response: Mapping[str, Any]) -> LegAnswer:
@@ -99,9 +101,19 @@ def _read_leg(response: Mapping[str, Any]) -> LegAnswer:
     return LegAnswer(hits, total["value"], total["relation"] == "eq", facets)
 
 
+def _missing(response: Mapping[str, Any]) -> str:
+    """Why the answer is not of the whole index; empty where it is."""
+    shards = response.get("_shards", {})
+    if failed := shards.get("failed", 0):
+        [first, *_] = shards.get("failures") or [{}]
+        reason = reason_of({"error": first.get("reason")})
+        return f"{failed} of {shards['total']} shards failed: {reason}"
+    return "the shards ran out of time" if response.get("timed_out") else ""
+
+
 def _raise_if_not_the_query(index: str, call: LegCall, response: Mapping[str, Any]) -> None:
     """Faults of the set-up are raised also where another leg answered: they do not pass."""
-    kind = _cause(response).get("type")
+    kind = root_cause(response).get("type")
     if kind == "index_not_found_exception":
         raise IndexGoneError(index)
     if kind == "resource_not_found_exception":
@@ -109,16 +121,3 @@ def _raise_if_not_the_query(index: str, call: LegCall, response: Mapping[str, An
             f"index {index}: its search template {call.template_id} is not on the cluster; "
             "rebuild the index, or put the template back"
         )
-
-
-def _cause(response: Mapping[str, Any]) -> Mapping[str, Any]:
-    error = response["error"]
-    if not isinstance(error, dict):
-        return {"reason": str(error)}
-    causes = error.get("root_cause") or [error]
-    return dict(causes[0])
-
-
-def _reason(response: Mapping[str, Any]) -> str:
-    cause = _cause(response)
-    return str(cause.get("reason") or cause.get("type"))[:300]

@@ -43,7 +43,7 @@ def resolve_blocking(settings: ClusterSettings, alias: str) -> tuple[str, Releas
 def resolve_in_a_loop(settings: ClusterSettings, alias: str) -> tuple[str, Release]:
     async def run() -> tuple[str, Release]:
         async with connect_async(settings) as client:
-            return await resolve_alias_async(client, alias)
+            return await resolve_alias_async(client, alias, 10)
 
     return asyncio.run(run())
 
