@@ -59,19 +59,29 @@ def _read_scalar(column: str, field: Field, value: object) -> Scalar | None:
 
 
 def _read_text(column: str, value: object) -> str:
-    if not isinstance(value, str):
-        if isinstance(value, bool) or not isinstance(value, _NUMBERS):
-            raise InputError(column, f"must be a string, not {_kind(value)}")
-        value = str(_read_number(column, value))
-    _encoded(column, value)
-    return value
+    if isinstance(value, str):
+        _encoded(column, value)
+        return value
+    if isinstance(value, bool) or not isinstance(value, _NUMBERS):
+        raise InputError(column, f"must be a string, not {_kind(value)}")
+    # A float would lose the last digits of an article number.
+    if isinstance(value, int):
+        return str(value)
+    number = _read_number(column, value)
+    if isinstance(value, float):
+        return str(number)
+    digits = f"{value:f}"
+    return digits.rstrip("0").rstrip(".") if "." in digits else digits
 
 
 def _read_number(column: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, str | _NUMBERS):
         raise InputError(column, f"must be a number, not {_kind(value)}")
+    if isinstance(value, int) and abs(value) <= _EXACT:
+        return value
     try:
-        number = float(value)
+        # Python reads 1_000 as a number, and no catalogue means one by it.
+        number = math.nan if isinstance(value, str) and "_" in value else float(value)
     except (ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
