@@ -16,9 +16,9 @@ from index_builder.rows import Rows
 from rerank_core.errors import ConfigError
 
 _COMPRESSED = (".gz", ".bz2", ".zst")
-_READERS: dict[str, Callable[[io.BufferedReader], Rows]] = {
-    ".jsonl": read_jsonl,
-    ".csv": read_csv,
+_READERS: dict[str, Callable[[io.BufferedReader, frozenset[str]], Rows]] = {
+    ".jsonl": lambda file, _: read_jsonl(file),
+    ".csv": lambda file, _: read_csv(file),
     ".parquet": read_parquet,
 }
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -40,16 +40,17 @@ def find_catalogue(path: Path) -> Path:
     return path
 
 
-def read_catalogue(path: Path) -> Rows:
+def read_catalogue(path: Path, columns: frozenset[str]) -> Rows:
     """Every row in order, a bad one as a `Reject` with the reason.
 
+    `columns` are those that will be looked at: a format that keeps columns apart reads no others.
     Holds a few rows in memory, however long the file is. Raises `ConfigError` for a file that is
     cut off, corrupt, or of no known format.
     """
     read = _READERS[_format_of(path)]
     try:
         with _open(path) as file:
-            yield from read(file)
+            yield from read(file, columns)
     except (OSError, pa.ArrowException) as error:
         raise ConfigError(f"{path}: cannot be read to its end: {error}") from error
     except ConfigError as error:

@@ -56,7 +56,7 @@ class Composer:
 
     def document(self, row: Row) -> Document:
         """The row's product. Raises `InputError` naming the column."""
-        for column in row.values:
+        for column in (*row.values, *row.unread):
             if column not in self._known and len(self.unknown_columns) < self._MOST_UNKNOWN:
                 self.unknown_columns[column] = None
         key = read_id(self._schema.id, row.values.get(self._schema.id))
@@ -72,6 +72,11 @@ class Composer:
             rerank_text=self._compose(self._rerank_recipe, fields),
             row=row,
         )
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """Those that are read."""
+        return self._known
 
     @property
     def id_column(self) -> str:

@@ -72,7 +72,7 @@ def build(plan: Plan, client: OpenSearch, progress: Progress) -> Report:
         progress.note(f"the models read the field {name}, which the schema does not have")
     with discarded_on_failure(client, index, progress), Rejects(rejects_path) as rejects:
         documents = load(
-            read_documents(read_catalogue(catalogue), composer, rejects),
+            read_documents(read_catalogue(catalogue, composer.columns), composer, rejects),
             encoder,
             client,
             index,

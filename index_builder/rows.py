@@ -22,6 +22,8 @@ class Row:
     """By column."""
     size_bytes: int = 0
     """About what it takes in the file, uncompressed."""
+    unread: tuple[str, ...] = ()
+    """Columns that the catalogue has and nobody asked for."""
 
 
 @dataclass(frozen=True, slots=True)

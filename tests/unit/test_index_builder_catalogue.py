@@ -18,6 +18,8 @@ from rerank_core.errors import ConfigError
 JSONL = b'{"_id": "1", "title": "oak table"}\n{"_id": "2", "title": "caf\xc3\xa9 chair"}\n'
 READ = [(1, {"_id": "1", "title": "oak table"}), (2, {"_id": "2", "title": "café chair"})]
 
+COLUMNS = frozenset({"_id", "title", "category", "price", "x"})
+
 
 def written(path: Path, data: bytes) -> Path:
     path.write_bytes(data)
@@ -28,7 +30,7 @@ def rows_of(path: Path) -> list[tuple[int, object]]:
     """(line, values) of rows, (line, reason) of rejects."""
     return [
         (item.line, dict(item.values) if isinstance(item, Row) else item.reason)
-        for item in read_catalogue(path)
+        for item in read_catalogue(path, COLUMNS)
     ]
 
 
@@ -109,7 +111,7 @@ def test_a_reject_shows_what_was_read(tmp_path: Path) -> None:
     """The head of an unreadable line is kept, broken bytes in hexadecimal."""
     path = written(tmp_path / "shop.jsonl", b"caf\xe9 " + b"x" * 5000 + b"\n")
 
-    [reject] = read_catalogue(path)
+    [reject] = read_catalogue(path, COLUMNS)
 
     assert isinstance(reject, Reject)
     assert reject.row == "caf\\xe9 " + "x" * 995
@@ -293,6 +295,26 @@ def test_a_parquet_cell_that_is_no_utf8_rejects_its_row(tmp_path: Path) -> None:
     ]
 
 
+def test_broken_cells_of_columns_that_nobody_reads_reject_nothing(tmp_path: Path) -> None:
+    """They are not read at all; the columns are still told, so that a misspelt one is seen."""
+    raw = pa.array([b"oak", b"b\xffech"], pa.binary())
+    broken = pa.Array.from_buffers(pa.string(), 2, raw.buffers())
+    table = pa.table({"_id": ["a", "b"], "note": broken, "_id.old": [1, 2]})
+    pq.write_table(table, tmp_path / "shop.parquet")
+
+    found = list(read_catalogue(tmp_path / "shop.parquet", COLUMNS))
+
+    assert [item.values for item in found if isinstance(item, Row)] == [{"_id": "a"}, {"_id": "b"}]
+    assert {item.unread for item in found if isinstance(item, Row)} == {("note", "_id.old")}
+
+
+def test_parquet_rows_without_a_known_column_are_still_rows(tmp_path: Path) -> None:
+    """Each lacks its key, which is said of each; they do not vanish."""
+    pq.write_table(pa.table({"sku": ["a", "b"]}), tmp_path / "shop.parquet")
+
+    assert rows_of(tmp_path / "shop.parquet") == [(1, {}), (2, {})]
+
+
 def test_a_parquet_file_that_is_cut_off_is_an_error(tmp_path: Path) -> None:
     """Its end, which says what is in it, is missing."""
     path = tmp_path / "shop.parquet"
@@ -341,7 +363,7 @@ def test_rows_know_about_what_they_take(tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": ["y" * 100, "y" * 300]}), tmp_path / "a.parquet")
 
     def sizes(path: Path) -> list[int]:
-        return [row.size_bytes for row in read_catalogue(path) if isinstance(row, Row)]
+        return [row.size_bytes for row in read_catalogue(path, COLUMNS) if isinstance(row, Row)]
 
     assert sizes(jsonl) == [25]
     assert sizes(comma_separated) == [4]

@@ -78,6 +78,15 @@ def test_unknown_columns_are_named_once_and_a_hundred_at_most(tmp_path: Path) ->
     assert list(composer.unknown_columns) == [f"column_{number}" for number in range(100)]
 
 
+def test_columns_that_were_not_read_are_named_too(tmp_path: Path) -> None:
+    """A misspelt column of a Parquet file is seen like one of any other format."""
+    composer = Composer(BEIR, TITLE_ALONE, TITLE_ALONE)
+
+    read(tmp_path, [Row(1, {"_id": "a", "title": "x"}, unread=("titel",))], composer)
+
+    assert list(composer.unknown_columns) == ["titel"]
+
+
 def test_every_bad_row_is_in_the_file_with_line_id_reason_and_row(tmp_path: Path) -> None:
     """Good rows around them go on; the first row of a key is the one that counts."""
     documents, rejected = read(
