@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from index_builder.interrupts import Terminated, sigterm_interrupts
 from index_builder.mapping import VectorEngine
 from index_builder.progress import Progress
 from index_builder.rebuild import Plan, build
@@ -19,7 +20,7 @@ from rerank_core.errors import ClusterError, InputError, RerankError, SetupError
 
 # A full bulk request and the refresh of a large index take longer than a search.
 _TIMEOUT_S = 300.0
-_INTERRUPTED = 130
+_INTERRUPTED, _TERMINATED = 130, 143
 _EXIT_CODES = {SetupError: 2, InputError: 3, ClusterError: 4}
 
 app = typer.Typer(
@@ -74,7 +75,7 @@ def rebuild(  # noqa: PLR0913, PLR0917  one a command line option
     * 2: an option, a file, a model or the alias must be mended
     * 3: the catalogue has no good row
     * 4: the cluster failed
-    * 130: interrupted
+    * 130: interrupted by Ctrl-C; 143: by SIGTERM
     * 1: anything else
     """
     progress = Progress(Console(stderr=True))
@@ -91,14 +92,15 @@ def rebuild(  # noqa: PLR0913, PLR0917  one a command line option
             replicas=replicas,
         )
         settings = replace(ClusterSettings.from_environment(), timeout_s=_TIMEOUT_S)
-        with connect(settings) as client:
+        with sigterm_interrupts(), connect(settings) as client:
             report = build(plan, client, progress)
     except RerankError as error:
         progress.note(f"index_builder: {error}")
         raise typer.Exit(_exit_code(error)) from error
     except KeyboardInterrupt as interrupt:
         progress.note("index_builder: interrupted")
-        raise typer.Exit(_INTERRUPTED) from interrupt
+        code = _TERMINATED if isinstance(interrupt, Terminated) else _INTERRUPTED
+        raise typer.Exit(code) from interrupt
     for line in report.lines():
         progress.note(line)
     print(json.dumps(asdict(report)))

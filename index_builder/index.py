@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,32 +15,26 @@ from index_builder.progress import Progress
 from rerank_core.cluster.failures import cluster_errors
 from rerank_core.errors import ClusterError, ClusterRefused, ReleaseError
 
-_BAD_REQUEST = 400
-
-
-def create_index(client: OpenSearch, alias: str, body: dict[str, Any]) -> str:
-    """Creates an index that did not exist, named by alias and time. Raises `ClusterError`."""
-    index = name = f"{alias}-{datetime.now(UTC):%Y%m%dt%H%M%Sz}"
-    number = 1
-    while not _created(client, index, body):
-        number += 1
-        index = f"{name}-{number}"
-    return index
+_NOT_FOUND = 404
 
 
 @contextmanager
-def discarded_on_failure(client: OpenSearch, index: str, progress: Progress) -> Iterator[None]:
-    """Deletes an unfinished index where the block fails or is interrupted."""
+def fresh_index(
+    client: OpenSearch, alias: str, body: dict[str, Any], progress: Progress
+) -> Iterator[str]:
+    """The name of a new index, which the block finishes; it is deleted where the block fails.
+
+    Also where creating it fails or is interrupted: the cluster may have done it all the same. Raises
+    `ClusterError`.
+    """
+    # The last part makes the name ours alone, so that nobody else's index is ever deleted.
+    index = f"{alias}-{datetime.now(UTC):%Y%m%dt%H%M%Sz}-{secrets.token_hex(4)}"
     try:
-        yield
+        with cluster_errors(f"creating {index}"):
+            client.indices.create(index=index, body=body)
+        yield index
     except BaseException:
-        try:
-            with cluster_errors(f"deleting {index}"):
-                client.indices.delete(index=index)
-        except ClusterError as error:
-            progress.note(f"{index} is unfinished and stays; delete it: {error}")
-        else:
-            progress.note(f"{index} was not finished and is deleted; the alias was not touched")
+        _discard(client, index, progress)
         raise
 
 
@@ -56,14 +51,13 @@ def finish_index(client: OpenSearch, index: str, replicas: int, documents: int) 
         )
 
 
-def _created(client: OpenSearch, index: str, body: dict[str, Any]) -> bool:
-    """False where the name is taken."""
+def _discard(client: OpenSearch, index: str, progress: Progress) -> None:
     try:
-        with cluster_errors(f"creating {index}"):
-            client.indices.create(index=index, body=body)
-    except ClusterRefused as refusal:
-        with cluster_errors(f"looking for {index}"):
-            if refusal.status == _BAD_REQUEST and client.indices.exists(index=index):
-                return False
-        raise
-    return True
+        with cluster_errors(f"deleting {index}"):
+            client.indices.delete(index=index)
+    except ClusterError as error:
+        if isinstance(error, ClusterRefused) and error.status == _NOT_FOUND:
+            return  # it was not created
+        progress.note(f"{index} is unfinished and stays; delete it: {error}")
+    else:
+        progress.note(f"{index} was not finished and is deleted; the alias was not touched")

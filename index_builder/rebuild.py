@@ -12,11 +12,11 @@ from opensearchpy import OpenSearch
 
 from index_builder.catalogue import find_catalogue, read_catalogue
 from index_builder.documents import Composer, read_documents
-from index_builder.index import create_index, discarded_on_failure, finish_index
+from index_builder.index import finish_index, fresh_index
 from index_builder.load import load
 from index_builder.mapping import VectorEngine, index_body, mapping_hash
 from index_builder.progress import Progress
-from index_builder.rejects import Rejects
+from index_builder.rejects import Rejects, check_rejects_path
 from index_builder.report import Report
 from index_builder.schema import BEIR, Schema
 from index_builder.stages import StageClock
@@ -56,6 +56,7 @@ def build(plan: Plan, client: OpenSearch, progress: Progress) -> Report:
     """
     started = time.monotonic()
     catalogue = find_catalogue(plan.catalogue)
+    check_rejects_path(plan.rejects or Path("INDEX.rejects.jsonl"), catalogue)
     behind = index_behind(client, plan.alias)
     before = behind[0] if behind else None
     encoder = load_bi_encoder(open_named(plan.encoder))
@@ -65,12 +66,13 @@ def build(plan: Plan, client: OpenSearch, progress: Progress) -> Report:
     clock = StageClock()
 
     body = index_body(plan.schema, encoder.dimensions, plan.vector_engine, plan.shards)
-    index = create_index(client, plan.alias, body)
-    progress.note(f"{catalogue} -> {index}, vectors by {encoder.name}")
-    rejects_path = plan.rejects or Path(f"{index}.rejects.jsonl")
     for name in composer.missing_fields:
         progress.note(f"the models read the field {name}, which the schema does not have")
-    with discarded_on_failure(client, index, progress), Rejects(rejects_path) as rejects:
+    with (
+        fresh_index(client, plan.alias, body, progress) as index,
+        Rejects(plan.rejects or Path(f"{index}.rejects.jsonl")) as rejects,
+    ):
+        progress.note(f"{catalogue} -> {index}, vectors by {encoder.name}")
         documents = load(
             read_documents(read_catalogue(catalogue, composer.columns), composer, rejects),
             encoder,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +11,21 @@ from typing import TextIO
 
 from index_builder.rows import Reject
 from rerank_core.errors import ConfigError
+
+
+def check_rejects_path(path: Path, catalogue: Path) -> None:
+    """Raises `ConfigError` where rejects could not be written to `path`, before there is one."""
+    if os.path.exists(path) and path.samefile(catalogue):  # noqa: PTH110 - also in a closed folder
+        problem = "is the catalogue itself"
+    elif os.path.isdir(path):  # noqa: PTH112
+        problem = "is a folder"
+    elif not os.path.isdir(path.parent):  # noqa: PTH112
+        problem = f"no such folder: {path.parent}"
+    elif not os.access(path if path.is_file() else path.parent, os.W_OK):
+        problem = "cannot be written"
+    else:
+        return
+    raise ConfigError(f"rejects file {path}: {problem}; name another")
 
 
 class Rejects:
@@ -20,7 +36,7 @@ class Rejects:
     """
 
     def __init__(self, path: Path) -> None:
-        """A file at `path` is written over by the first reject."""
+        """A file at `path` is of an earlier run: entering the context deletes it."""
         self.path = path
         self.count = 0
         self.first: Reject | None = None
@@ -47,6 +63,11 @@ class Rejects:
             self._file.close()
 
     def __enter__(self) -> Rejects:
+        try:
+            if self.path.is_file():
+                self.path.unlink()
+        except OSError as error:
+            raise ConfigError(f"rejects file {self.path}: {error.strerror}") from error
         return self
 
     def __exit__(

@@ -19,11 +19,30 @@ def swap_alias(
     """Moves `alias` from `before` (None: from nowhere) to `index` in one action.
 
     A filter or routing on the alias moves with it. Raises `ReleaseError` where the alias is not
-    where it was when the build began, and `ClusterError`; the fresh index stays in both cases.
+    where it was when the build began, and `ClusterError`; the fresh index stays in both cases, which
+    is said. Of two first builds that end together one or both give way, so the alias never stands
+    for two indexes.
     """
+    try:
+        _move(client, alias, before, index, progress)
+        # Nothing to remove is nothing that the cluster could miss: another may have come as well.
+        if before is None and set(_indices_of(client, alias)) != {index}:
+            with cluster_errors(f"removing alias {alias} from {index}"):
+                client.indices.delete_alias(index=index, name=alias)
+            raise _moved(alias, before)
+    except BaseException:
+        progress.note(
+            f"{index} is complete and stays; move the alias {alias} to it yourself, or delete it"
+        )
+        raise
+
+
+def _move(
+    client: OpenSearch, alias: str, before: str | None, index: str, progress: Progress
+) -> None:
     standing = _indices_of(client, alias)
     if set(standing) != ({before} if before else set()):
-        raise _moved(alias, before, index)
+        raise _moved(alias, before)
     actions: list[dict[str, Any]] = [{"add": {"index": index, "alias": alias}}]
     if before is not None:
         actions[0]["add"] |= standing[before]
@@ -35,7 +54,7 @@ def swap_alias(
             client.indices.update_aliases(body={"actions": actions})
     except ClusterRefused as refusal:
         if refusal.status == _NOT_FOUND:
-            raise _moved(alias, before, index) from refusal
+            raise _moved(alias, before) from refusal
         raise
     except (ClusterTimeout, ClusterUnavailable, KeyboardInterrupt):
         progress.note(f"alias {alias} may have moved to {index} or not; ask GET _alias/{alias}")
@@ -54,9 +73,8 @@ def _indices_of(client: OpenSearch, alias: str) -> dict[str, dict[str, Any]]:
     return {index: body["aliases"][alias] for index, body in answer.items()}
 
 
-def _moved(alias: str, before: str | None, index: str) -> ReleaseError:
+def _moved(alias: str, before: str | None) -> ReleaseError:
     was = f"stood for {before}" if before else "did not exist"
     return ReleaseError(
-        f"alias {alias} {was} when this build began, and no longer does: another build was "
-        f"faster. {index} is complete and stays; move the alias yourself or delete the index"
+        f"alias {alias} {was} when this build began, and no longer does: another build was faster"
     )

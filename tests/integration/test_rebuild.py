@@ -34,6 +34,7 @@ from rerank_core.errors import (
     ClusterRefused,
     ClusterTimeout,
     ClusterUnavailable,
+    ConfigError,
     InputError,
     ReleaseError,
     ScoringError,
@@ -211,7 +212,7 @@ def test_a_second_build_moves_the_alias_and_leaves_the_first_index(
 def test_two_builds_in_one_second_have_two_indexes(
     client: OpenSearch, run: Run, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A name that is taken gets a number."""
+    """A name has the alias, the time, and a part that is its own."""
 
     class Stopped(datetime):
         @classmethod
@@ -220,10 +221,59 @@ def test_two_builds_in_one_second_have_two_indexes(
 
     monkeypatch.setattr("index_builder.index.datetime", Stopped)
 
-    names = [run(plan).index for _ in range(3)]
+    names = {run(plan).index for _ in range(3)}
 
-    base = f"{plan.alias}-20260102t030405z"
-    assert names == [base, f"{base}-2", f"{base}-3"]
+    assert len(names) == 3
+    for name in names:
+        assert re.fullmatch(rf"{plan.alias}-20260102t030405z-[0-9a-f]{{8}}", name)
+
+
+@pytest.mark.parametrize(
+    "lost", [ConnectionTimeout("TIMEOUT", "read timed out", TimeoutError()), KeyboardInterrupt()]
+)
+def test_a_lost_answer_to_the_creation_leaves_no_index(
+    client: OpenSearch,
+    run: Run,
+    plan: Plan,
+    said: io.StringIO,
+    monkeypatch: pytest.MonkeyPatch,
+    lost: BaseException,
+) -> None:
+    """The cluster has made it all the same, so it is deleted."""
+    create = client.indices.create
+
+    def create_and_lose_the_answer(**arguments: Any) -> Any:
+        create(**arguments)
+        raise lost
+
+    monkeypatch.setattr(client.indices, "create", create_and_lose_the_answer)
+
+    with pytest.raises((ClusterTimeout, KeyboardInterrupt)):
+        run(plan)
+
+    assert indexes(client, plan.alias) == []
+    assert "was not finished and is deleted; the alias was not touched" in said.getvalue()
+
+
+def test_an_index_that_was_not_created_is_not_spoken_of(
+    client: OpenSearch, run: Run, plan: Plan, said: io.StringIO
+) -> None:
+    """There is nothing to delete."""
+    with pytest.raises(ClusterRefused):
+        run(replace(plan, schema=Schema({"title": Field("text")}, language="klingon")))
+
+    assert "delete" not in said.getvalue()
+
+
+def test_rejects_never_replace_the_catalogue(client: OpenSearch, run: Run, plan: Plan) -> None:
+    """Refused before an index is made, and the catalogue is as it was."""
+    before = plan.catalogue.read_text()
+
+    with pytest.raises(ConfigError, match="is the catalogue itself"):
+        run(replace(plan, rejects=plan.catalogue))
+
+    assert plan.catalogue.read_text() == before
+    assert indexes(client, plan.alias) == []
 
 
 def test_what_an_alias_filters_by_moves_with_it(client: OpenSearch, run: Run, plan: Plan) -> None:
@@ -470,6 +520,45 @@ def test_two_first_builds_at_once_leave_one_index_behind_the_alias(
     assert len(client.indices.get_alias(name=plan.alias)) == 1
 
 
+def test_two_first_builds_that_end_together_never_share_the_alias(
+    client: OpenSearch, plan: Plan, run: Run, said: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one comes between looking the alias up and adding it: this one gives way."""
+    move = client.indices.update_aliases
+    faster: list[str] = []
+
+    def be_overtaken(**arguments: Any) -> Any:
+        monkeypatch.setattr(client.indices, "update_aliases", move)
+        faster.append(run(plan).index)
+        return move(**arguments)
+
+    monkeypatch.setattr(client.indices, "update_aliases", be_overtaken)
+
+    with pytest.raises(ReleaseError, match="did not exist when this build began"):
+        run(plan)
+
+    assert list(client.indices.get_alias(name=plan.alias)) == faster
+    [slower] = set(indexes(client, plan.alias)) - set(faster)
+    assert f"{slower} is complete and stays; move the alias" in said.getvalue()
+
+
+def test_a_failed_look_at_the_alias_leaves_the_complete_index(
+    client: OpenSearch, plan: Plan, run: Run, said: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hours of encoding are not thrown away, and where they lie is said."""
+
+    def look_up_in_vain(**_: Any) -> Any:
+        raise ConnectionTimeout("TIMEOUT", "read timed out", TimeoutError())
+
+    monkeypatch.setattr(client.indices, "get_alias", look_up_in_vain)
+
+    with pytest.raises(ClusterTimeout):
+        run(plan)
+
+    [index] = indexes(client, plan.alias)
+    assert f"{index} is complete and stays; move the alias" in said.getvalue()
+
+
 def test_an_alias_that_moves_at_the_last_moment_stays_where_it_is(
     client: OpenSearch, plan: Plan, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -509,6 +598,7 @@ def test_a_lost_answer_to_the_move_deletes_nothing(
     [index] = indexes(client, plan.alias)
     assert set(client.indices.get_alias(name=plan.alias)) == {index}
     assert f"may have moved to {index} or not; ask GET _alias/{plan.alias}" in said.getvalue()
+    assert f"{index} is complete and stays" in said.getvalue()
 
 
 def test_an_unfinished_index_that_cannot_be_deleted_is_named(

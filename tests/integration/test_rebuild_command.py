@@ -19,6 +19,7 @@ from opensearchpy import OpenSearch
 from typer.testing import CliRunner, Result
 
 from index_builder.__main__ import app
+from index_builder.interrupts import Terminated, sigterm_interrupts
 from rerank_core.cluster.connection import ClusterSettings, connect
 from tests.tiny_models import make_bi_encoder, make_cross_encoder
 
@@ -100,6 +101,16 @@ def await_progress(process: subprocess.Popen[str]) -> None:
     pytest.fail(f"ended without progress: {process.wait()}")
 
 
+def test_a_terminated_command_is_told_by_its_handler_alone() -> None:
+    """What SIGTERM did before is restored; within the block it is an interrupt."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    with pytest.raises(Terminated), sigterm_interrupts():
+        signal.raise_signal(signal.SIGTERM)
+
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
 def standing(client: OpenSearch, alias: str) -> list[str]:
     """The indexes that an alias stands for."""
     return list(client.indices.get_alias(name=alias))
@@ -150,7 +161,7 @@ def test_help_names_every_option_and_exit_code(invoke: Callable[..., Result]) ->
     options = ["alias", "schema", "encoder", "reranker", "rejects", "vector-engine", "shards"]
     for option in [*options, "replicas"]:
         assert f"--{option}" in result.stdout
-    for exit_code in (0, 1, 2, 3, 4, 130):
+    for exit_code in (0, 1, 2, 3, 4, 130, 143):
         assert re.search(rf"\b{exit_code}: ", result.stdout)
 
 
@@ -165,7 +176,11 @@ def test_help_names_every_option_and_exit_code(invoke: Callable[..., Result]) ->
         (["shop.jsonl", "--alias", "A", "--schema", "no.toml"], 2, "no.toml: No such file"),
         (["shop.jsonl", "--alias", "A", "--encoder", "no"], 2, "no: no such folder"),
         (["shop.jsonl", "--alias", "A", "--reranker", "no"], 2, "no: no such folder"),
-        (["bad.jsonl", "--alias", "A", "--rejects", "no/r"], 2, "rejects file no/r: No such"),
+        (
+            ["bad.jsonl", "--alias", "A", "--rejects", "no/r"],
+            2,
+            "rejects file no/r: no such folder: no",
+        ),
         (["empty.jsonl", "--alias", "A"], 3, "empty.jsonl: has no rows"),
         (["bad.jsonl", "--alias", "A"], 3, "bad.jsonl: has no good row; line 1: not JSON"),
     ],
@@ -268,26 +283,31 @@ def feed(pipe: Path, count: int) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())
 
 
-@pytest.mark.parametrize("builds_before", [0, 1])
-def test_ctrl_c_ends_with_130_and_leaves_the_alias(
+@pytest.mark.parametrize(
+    ("builds_before", "signal_number", "expected"),
+    [(0, signal.SIGINT, 130), (1, signal.SIGINT, 130), (1, signal.SIGTERM, 143)],
+)
+def test_an_interrupt_ends_in_order_and_leaves_the_alias(  # noqa: PLR0917  fixtures
     client: OpenSearch,
     start: Start,
     models: list[str],
     alias: str,
     tmp_path: Path,
     builds_before: int,
+    signal_number: signal.Signals,
+    expected: int,
 ) -> None:
-    """A word on what became of the index, no traceback, nothing left behind."""
+    """Ctrl-C and SIGTERM: a word on what became of the index, no traceback, nothing left behind."""
     for _ in range(builds_before):
         assert finish(start(write_shop(tmp_path), "--alias", alias, *models))[0] == 0
     before = indexes(client, alias)
     process = start(write_shop(tmp_path, 40_000), "--alias", alias, *models)
 
     await_progress(process)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal_number)
     code, stdout, stderr = finish(process)
 
-    assert (code, stdout) == (130, "")
+    assert (code, stdout) == (expected, "")
     assert "was not finished and is deleted; the alias was not touched" in stderr
     assert stderr.splitlines()[-1] == "index_builder: interrupted"
     assert "Traceback" not in stderr

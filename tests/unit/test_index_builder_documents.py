@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from index_builder.documents import Composer, Document, read_documents
-from index_builder.rejects import Rejects
+from index_builder.rejects import Rejects, check_rejects_path
 from index_builder.rows import Reject, Row, Rows
 from index_builder.schema import BEIR, Field, Schema
 from rerank_core.errors import ConfigError
@@ -159,14 +159,42 @@ def test_no_reject_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_first_reject_of_a_run_replaces_an_older_file(tmp_path: Path) -> None:
-    """The file speaks of one run."""
+def test_a_run_deletes_the_file_of_an_earlier_one(tmp_path: Path) -> None:
+    """The file speaks of one run; where that rejects nothing there is none."""
     path = tmp_path / "rejects.jsonl"
     path.write_text("of last week\n")
     with Rejects(path) as rejects:
+        assert not path.exists()
         rejects.add(Reject(1, "a", "bad", {}))
 
     assert path.read_text() == '{"line": 1, "id": "a", "reason": "bad", "row": {}}\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("shop.jsonl", "is the catalogue itself"),
+        ("link.jsonl", "is the catalogue itself"),
+        ("folder", "is a folder"),
+        ("none/rejects.jsonl", "no such folder: .*none"),
+        ("shop.jsonl/rejects.jsonl", "no such folder: .*shop.jsonl"),
+    ],
+)
+def test_a_place_where_rejects_cannot_be_written_is_an_error(
+    tmp_path: Path, name: str, problem: str
+) -> None:
+    """Known before a row is read, and the catalogue is never written over."""
+    catalogue = tmp_path / "shop.jsonl"
+    catalogue.write_text("{}\n")
+    (tmp_path / "link.jsonl").symlink_to(catalogue)
+    (tmp_path / "folder").mkdir()
+
+    with pytest.raises(ConfigError, match=f"rejects file .*{problem}; name another"):
+        check_rejects_path(tmp_path / name, catalogue)
+
+    check_rejects_path(tmp_path / "rejects.jsonl", catalogue)
+    check_rejects_path(Path("/dev/null"), catalogue)
+    assert catalogue.read_text() == "{}\n"
 
 
 def test_a_reject_is_on_disk_once_it_is_added(tmp_path: Path) -> None:
