@@ -24,8 +24,8 @@ def fresh_index(
 ) -> Iterator[str]:
     """The name of a new index, which the block finishes; it is deleted where the block fails.
 
-    Also where creating it fails or is interrupted: the cluster may have done it all the same. Raises
-    `ClusterError`.
+    Also where creating it fails or is interrupted: the cluster may have done it all the same.
+    Raises `ClusterError`.
     """
     # The last part makes the name ours alone, so that nobody else's index is ever deleted.
     index = f"{alias}-{datetime.now(UTC):%Y%m%dt%H%M%Sz}-{secrets.token_hex(4)}"

@@ -19,17 +19,14 @@ def swap_alias(
     """Moves `alias` from `before` (None: from nowhere) to `index` in one action.
 
     A filter or routing on the alias moves with it. Raises `ReleaseError` where the alias is not
-    where it was when the build began, and `ClusterError`; the fresh index stays in both cases, which
-    is said. Of two first builds that end together one or both give way, so the alias never stands
-    for two indexes.
+    where it was when the build began, and `ClusterError`; the fresh index stays in both cases, and
+    that is said. Of two first builds that end together one or both give way, so that the alias
+    does not stand for two indexes.
     """
     try:
         _move(client, alias, before, index, progress)
-        # Nothing to remove is nothing that the cluster could miss: another may have come as well.
-        if before is None and set(_indices_of(client, alias)) != {index}:
-            with cluster_errors(f"removing alias {alias} from {index}"):
-                client.indices.delete_alias(index=index, name=alias)
-            raise _moved(alias, before)
+        if before is None:
+            _give_way(client, alias, index)
     except BaseException:
         progress.note(
             f"{index} is complete and stays; move the alias {alias} to it yourself, or delete it"
@@ -59,6 +56,15 @@ def _move(
     except (ClusterTimeout, ClusterUnavailable, KeyboardInterrupt):
         progress.note(f"alias {alias} may have moved to {index} or not; ask GET _alias/{alias}")
         raise
+
+
+def _give_way(client: OpenSearch, alias: str, index: str) -> None:
+    """Where nothing was removed the cluster could miss nothing: another index may be there too."""
+    if set(_indices_of(client, alias)) == {index}:
+        return
+    with cluster_errors(f"removing alias {alias} from {index}"):
+        client.indices.delete_alias(index=index, name=alias)
+    raise _moved(alias, None)
 
 
 def _indices_of(client: OpenSearch, alias: str) -> dict[str, dict[str, Any]]:
