@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,15 +12,14 @@ from index_builder.csv_rows import read_csv
 from index_builder.jsonl_rows import read_jsonl
 from index_builder.parquet_rows import read_parquet
 from index_builder.rows import Rows
+from rerank_core.compressed import COMPRESSIONS, only_file, open_bytes
 from rerank_core.errors import ConfigError
 
-_COMPRESSED = (".gz", ".bz2", ".zst")
 _READERS: dict[str, Callable[[io.BufferedReader, frozenset[str]], Rows]] = {
     ".jsonl": lambda file, _: read_jsonl(file),
     ".csv": lambda file, _: read_csv(file),
     ".parquet": read_parquet,
 }
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def find_catalogue(path: Path) -> Path:
@@ -29,13 +27,7 @@ def find_catalogue(path: Path) -> Path:
     if not path.exists():
         raise ConfigError(f"{path}: no such file or folder")
     if path.is_dir():
-        found = sorted(path.glob("corpus.jsonl*"))
-        if len(found) != 1:
-            there = ", ".join(file.name for file in found) or "none"
-            raise ConfigError(
-                f"{path}: a BEIR folder has one corpus.jsonl, plain or compressed; found {there}"
-            )
-        path = found[0]
+        path = only_file(path, "corpus.jsonl")
     _format_of(path)
     return path
 
@@ -48,45 +40,23 @@ def read_catalogue(path: Path, columns: frozenset[str]) -> Rows:
     cut off, corrupt, or of no known format.
     """
     read = _READERS[_format_of(path)]
-    try:
-        with _open(path) as file:
+    with open_bytes(path) as file:
+        try:
             yield from read(file, columns)
-    except (OSError, pa.ArrowException) as error:
-        raise ConfigError(f"{path}: cannot be read to its end: {error}") from error
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+        except pa.ArrowException as error:
+            raise ConfigError(f"{path}: cannot be read to its end: {error}") from error
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from error
 
 
 def _format_of(path: Path) -> str:
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
     # Parquet compresses inside, and is read from its end, which a compressed stream cannot do.
-    if suffixes and suffixes[-1] in _COMPRESSED and suffixes[0] != ".parquet":
+    if suffixes and suffixes[-1] in COMPRESSIONS and suffixes[0] != ".parquet":
         suffixes.pop()
     if not suffixes or suffixes[-1] not in _READERS:
         raise ConfigError(
             f"{path}: the name tells no known format; give .jsonl or .csv, plain or with "
-            f"{', '.join(_COMPRESSED)} behind it, or .parquet"
+            f"{', '.join(COMPRESSIONS)} behind it, or .parquet"
         )
     return suffixes[-1]
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[io.BufferedReader]:
-    """The file's bytes, decompressed, without a byte order mark."""
-    if path.suffix.lower() not in _COMPRESSED:
-        with path.open("rb") as file:
-            _skip_mark(file)
-            yield file
-        return
-    codec = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}[path.suffix.lower()]
-    with (
-        pa.input_stream(str(path), compression=codec) as stream,
-        io.BufferedReader(stream) as file,
-    ):
-        _skip_mark(file)
-        yield file
-
-
-def _skip_mark(file: io.BufferedReader) -> None:
-    if file.peek(len(_BYTE_ORDER_MARK)).startswith(_BYTE_ORDER_MARK):
-        file.read(len(_BYTE_ORDER_MARK))

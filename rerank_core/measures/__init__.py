@@ -6,8 +6,8 @@ from rerank_core.measures.evaluation import (
     Protocol,
     evaluate_funnel,
     evaluate_judged_list,
-    mixed,
 )
+from rerank_core.measures.mixed import mixed
 from rerank_core.measures.ndcg import ndcg
 from rerank_core.measures.pairwise import pairwise_accuracy
 from rerank_core.measures.ranking import Run, ranked

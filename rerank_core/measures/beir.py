@@ -2,46 +2,48 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import IO, Any
+from typing import Any
 
-from rerank_core.errors import ConfigError, InputError
+from rerank_core.compressed import only_file, open_bytes
+from rerank_core.errors import InputError
 
 Judgments = Mapping[str, Mapping[str, float]]
 """Query id to document id to the score a judge gave."""
 
-_CORPUS_NAMES = ("corpus.jsonl.gz", "corpus.jsonl")
-_QUERY_NAMES = ("queries.jsonl", "queries.jsonl.gz")
+_JUDGMENT = ("query-id", "corpus-id", "score")
 
 
 @dataclass(frozen=True)
 class BeirFolder:
-    """A folder with ``corpus.jsonl(.gz)``, ``queries.jsonl(.gz)`` and ``qrels/<split>.tsv``.
+    """A folder with ``corpus.jsonl``, ``queries.jsonl`` and ``qrels/<split>.tsv``.
 
-    Every reader raises `ConfigError` for a file that is not there and `InputError`, with file and
-    line, for a row that cannot be read.
+    Each plain, or compressed as .gz, .bz2 or .zst. Every reader raises `ConfigError` for a file
+    that is not there, is there twice, or is cut off, and `InputError`, with file and line, for a
+    row that cannot be read.
     """
 
     path: Path
 
     def queries(self) -> dict[str, str]:
-        """Query id to query text, in the file's order."""
-        found = {}
-        for where, row in _json_rows(self._first(_QUERY_NAMES)):
-            found[_id(row, where)] = _text(row, where)
+        """Query id to query text, in the file's order; an id names one query."""
+        found: dict[str, str] = {}
+        for where, row in _json_rows(only_file(self.path, "queries.jsonl")):
+            query_id = _id(row, where)
+            if query_id in found:
+                raise InputError(where, f"_id {query_id!r} names a query above already")
+            found[query_id] = _text(row, where)
         return found
 
     def products(self) -> dict[str, dict[str, Any]]:
         """Product id to its fields, ``_id`` left out, in the file's order."""
         found = {}
-        for where, row in _json_rows(self._first(_CORPUS_NAMES)):
+        for where, row in _json_rows(only_file(self.path, "corpus.jsonl")):
             product_id = _id(row, where)
             found[product_id] = {name: value for name, value in row.items() if name != "_id"}
         return found
@@ -51,48 +53,51 @@ class BeirFolder:
 
         A pair that is judged more than once has the mean of its scores.
         """
-        path = self._first((f"qrels/{split}.tsv",))
         found: dict[str, dict[str, list[float]]] = {}
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-            missing = {"query-id", "corpus-id", "score"} - set(rows.fieldnames or ())
-            if missing:
-                raise InputError(str(path), f"the header lacks {', '.join(sorted(missing))}")
-            for row in rows:
-                where = f"{path}:{rows.line_num}"
-                scores = found.setdefault(row["query-id"], {})
-                scores.setdefault(row["corpus-id"], []).append(_score(row["score"], where))
+        for where, row in _tab_rows(only_file(self.path, f"qrels/{split}.tsv")):
+            query, product, score = (row.get(column) for column in _JUDGMENT)
+            if not query or not product:
+                raise InputError(where, "query-id and corpus-id must not be empty")
+            found.setdefault(query, {}).setdefault(product, []).append(_score(score, where))
         return {
             query: {name: fmean(values) for name, values in scores.items()}
             for query, scores in found.items()
         }
 
-    def _first(self, names: tuple[str, ...]) -> Path:
-        for name in names:
-            if (self.path / name).is_file():
-                return self.path / name
-        raise ConfigError(f"{self.path}: no {' or '.join(names)}; give a folder in BEIR layout")
+
+def _tab_rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Rows by the header's names, without the cells that a short row lacks."""
+    rows = ((where, line.rstrip("\r\n").split("\t")) for where, line in _lines(path))
+    _, header = next(rows, ("", []))
+    if missing := set(_JUDGMENT) - set(header):
+        raise InputError(str(path), f"the header lacks {', '.join(sorted(missing))}")
+    for where, cells in rows:
+        if cells != [""]:
+            yield where, dict(zip(header, cells, strict=False))
 
 
 def _json_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    with _open(path) as file:
+    for where, line in _lines(path):
+        if line.isspace():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise InputError(where, f"not JSON: {error}") from error
+        if not isinstance(row, dict):
+            raise InputError(where, "must be one JSON object a line")
+        yield where, row
+
+
+def _lines(path: Path) -> Iterator[tuple[str, str]]:
+    with open_bytes(path) as file:
         for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
             where = f"{path}:{number}"
             try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise InputError(where, f"not JSON: {error}") from error
-            if not isinstance(row, dict):
-                raise InputError(where, "must be one JSON object a line")
-            yield where, row
-
-
-def _open(path: Path) -> IO[str]:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8")
-    return path.open(encoding="utf-8")
+                text = line.decode()
+            except UnicodeDecodeError as error:
+                raise InputError(where, f"not UTF-8 at byte {error.start + 1}") from error
+            yield where, text
 
 
 def _id(row: Mapping[str, Any], where: str) -> str:

@@ -11,6 +11,7 @@ from ir_measures import Qrel, ScoredDoc
 
 from rerank_core.errors import InputError
 from rerank_core.measures.beir import Judgments
+from rerank_core.measures.mixed import mixed
 from rerank_core.measures.ndcg import ndcg
 from rerank_core.measures.pairwise import pairwise_accuracy
 from rerank_core.measures.ranking import Run, ranked
@@ -36,21 +37,21 @@ class Evaluation:
         return bootstrap(self.values[measure])
 
 
-def mixed(judgments: Judgments) -> dict[str, Mapping[str, float]]:
-    """The queries with at least two different grades: any order of the others is perfect."""
-    return {query: scores for query, scores in judgments.items() if len(set(scores.values())) > 1}
-
-
 def evaluate_judged_list(judgments: Judgments, run: Run, scale: Scale) -> Evaluation:
     """nDCG@10, pairwise accuracy and Spearman of a reranked judged list, mixed queries only.
 
-    Raises `InputError` where the run holds a document that is not judged: another protocol.
+    A query that the run missed is 0. Raises `InputError` where the run holds a document that is not
+    judged, or lacks one of a query that it has: both would be another protocol.
     """
     for query, scores in run.items():
-        strangers = scores.keys() - judgments.get(query, {}).keys()
-        if strangers:
+        judged = judgments.get(query, {}).keys()
+        if strangers := scores.keys() - judged:
             raise InputError(
                 f"query {query}", f"{min(strangers)!r} is not judged; the funnel protocol allows it"
+            )
+        if lost := judged - scores.keys():
+            raise InputError(
+                f"query {query}", f"{min(lost)!r} is judged and not in the run; rerank all of them"
             )
     kept = mixed(judgments)
     return Evaluation(

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from rerank_core.measures.beir import Judgments
+from rerank_core.measures.mixed import mixed
 from rerank_core.measures.ranking import Run
 
 
@@ -17,9 +18,7 @@ def pairwise_accuracy(judgments: Judgments, run: Run) -> dict[str, float]:
     that the run missed is 0. Queries whose products have one grade only are left out.
     """
     values = {}
-    for query, grades in judgments.items():
-        if len(set(grades.values())) < 2:
-            continue
+    for query, grades in mixed(judgments).items():
         scores = run.get(query)
         if not scores:
             values[query] = 0.0

@@ -24,7 +24,7 @@ def write_run(run: Run, path: Path, *, tag: str) -> None:
     _write(
         path,
         (
-            f"{_word(query)} Q0 {_word(name)} {rank} {scores[name]!r} {_word(tag)}"
+            f"{_word(query)} Q0 {_word(name)} {rank} {float(scores[name])!r} {_word(tag)}"
             for query, scores in run.items()
             for rank, name in enumerate(ranked(scores), start=1)
         ),
@@ -77,6 +77,8 @@ def _rows(path: Path, columns: int) -> Iterator[tuple[str, list[str]]]:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(str(path), f"not UTF-8 at byte {error.start + 1}") from error
     for number, line in enumerate(text.split("\n"), start=1):
         parts = _WORD.findall(line)
         where = f"{path}:{number}"

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from rerank_core.measures.beir import Judgments
+from rerank_core.measures.mixed import mixed
 from rerank_core.measures.ranking import Run
 
 
@@ -18,9 +19,7 @@ def spearman(judgments: Judgments, run: Run) -> dict[str, float]:
     that the run missed, or gave one score throughout, is 0. Spearman 1904.
     """
     values = {}
-    for query, grades in judgments.items():
-        if len(set(grades.values())) < 2:
-            continue
+    for query, grades in mixed(judgments).items():
         scores = run.get(query, {})
         grade = rankdata(list(grades.values()))
         score = rankdata([scores.get(name, -math.inf) for name in grades])

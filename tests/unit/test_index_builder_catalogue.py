@@ -335,11 +335,11 @@ def test_a_beir_folder_stands_for_its_corpus(tmp_path: Path) -> None:
 
 def test_a_folder_without_one_corpus_is_an_error(tmp_path: Path) -> None:
     """None and two are both named."""
-    with pytest.raises(ConfigError, match="found none"):
+    with pytest.raises(ConfigError, match=r"no corpus\.jsonl, plain or"):
         find_catalogue(tmp_path)
     written(tmp_path / "corpus.jsonl", JSONL)
     written(tmp_path / "corpus.jsonl.gz", gzip.compress(JSONL))
-    with pytest.raises(ConfigError, match=r"found corpus\.jsonl, corpus\.jsonl\.gz"):
+    with pytest.raises(ConfigError, match=r"holds corpus\.jsonl, corpus\.jsonl\.gz; keep"):
         find_catalogue(tmp_path)
 
 

@@ -141,6 +141,12 @@ def test_the_judged_list_protocol_refuses_an_unjudged_document():
         evaluate_judged_list(JUDGED, run, SCALE)
 
 
+def test_the_judged_list_protocol_refuses_a_list_that_is_not_whole():
+    """Without its worst document a list would measure better than it is."""
+    with pytest.raises(InputError, match="query q1: 'c' is judged and not in the run"):
+        evaluate_judged_list(JUDGED, {"q1": {"a": 2.0, "b": 1.0}}, SCALE)
+
+
 def test_the_funnel_protocol_says_how_much_of_the_top_was_judged():
     """Two of the four documents returned are judged: Judged@10 is a half."""
     run = {"q1": {"a": 4.0, "x": 3.0, "b": 2.0, "y": 1.0}}
