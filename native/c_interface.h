@@ -38,8 +38,6 @@ typedef struct {
   RerankDense ffn_out;
   RerankNorm attention_norm;
   RerankNorm output_norm;
-  const float* query_key_value_smoothing;  // multiplied into x before it is quantised
-  const float* ffn_in_smoothing;
 } RerankLayer;
 
 // Tables are rows of `width` floats, not copied: they must outlive the encoder.

@@ -83,9 +83,7 @@ Encoder::Layer Encoder::own(const RerankLayer& given) const {
           PackedDense(given.ffn_in, ffn, columns, kernels_),
           PackedDense(given.ffn_out, columns, ffn, kernels_),
           own(given.attention_norm),
-          own(given.output_norm),
-          copy(given.query_key_value_smoothing, columns),
-          copy(given.ffn_in_smoothing, columns)};
+          own(given.output_norm)};
 }
 
 void Encoder::forward(const TokenRows& rows, float* outputs) const {
@@ -155,7 +153,7 @@ void Encoder::run_layer(const Layer& layer, const TokenRows& rows, bool first_to
   const int tokens = rows.tokens();
   const int attention = sizes_.attention_columns;
   const QuantisedRows x = work.hidden_int8.view();
-  quantise(work.hidden.data(), layer.query_key_value_smoothing.data(), sizes_.columns, tokens, x);
+  quantise(work.hidden.data(), sizes_.columns, tokens, work, x);
   kernels_.dense(x, tokens, layer.key_value.view(), Epilogue::kStore, work.key_value.data(),
                  2 * attention);
   // Where only the first tokens are read in the end, only they go on once keys and values of all
@@ -166,11 +164,11 @@ void Encoder::run_layer(const Layer& layer, const TokenRows& rows, bool first_to
   attend(rows, first_tokens, work);
 
   const QuantisedRows context = work.context_int8.view();
-  quantise(work.context.data(), nullptr, attention, left, context);
+  quantise(work.context.data(), attention, left, work, context);
   kernels_.dense(context, left, layer.attention_output.view(), Epilogue::kAdd, work.hidden.data(),
                  sizes_.columns);
   normalise(layer.attention_norm, 0, left, work);
-  quantise(work.hidden.data(), layer.ffn_in_smoothing.data(), sizes_.columns, left, x);
+  quantise(work.hidden.data(), sizes_.columns, left, work, x);
   run_ffn(layer, left, work);
 }
 
@@ -206,7 +204,7 @@ void Encoder::run_ffn(const Layer& layer, int rows, Workspace& work) const {
     const QuantisedRows x{all.values + at, all.scales + begin, all.sums + begin};
     kernels_.dense(x, count, layer.ffn_in.view(), Epilogue::kGelu, work.ffn.data(),
                    sizes_.ffn_columns);
-    quantise(work.ffn.data(), nullptr, sizes_.ffn_columns, count, inner);
+    quantise(work.ffn.data(), sizes_.ffn_columns, count, work, inner);
     kernels_.dense(inner, count, layer.ffn_out.view(), Epilogue::kAdd, work.hidden.data() + at,
                    sizes_.columns);
     normalise(layer.output_norm, begin, begin + count, work);
@@ -234,11 +232,13 @@ void Encoder::keep_first_tokens(const TokenRows& rows, Workspace& work) const {
   }
 }
 
-void Encoder::quantise(const float* x, const float* smoothing, int columns, int rows,
+void Encoder::quantise(const float* x, int columns, int rows, Workspace& work,
                        const QuantisedRows& out) const {
+  float* rotated = work.rotated.data();
   for (std::ptrdiff_t row = 0; row < rows; ++row) {
-    kernels_.quantise(x + row * columns, smoothing, columns, out.values + row * columns,
-                      out.scales + row, out.sums + row);
+    kernels_.rotate(x + row * columns, columns, rotated);
+    kernels_.quantise(rotated, columns, out.values + row * columns, out.scales + row,
+                      out.sums + row);
   }
 }
 

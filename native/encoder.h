@@ -46,7 +46,6 @@ class Encoder {
   struct Layer {
     PackedDense query, key_value, attention_output, ffn_in, ffn_out;
     Norm attention_norm, output_norm;
-    AlignedBuffer<float> query_key_value_smoothing, ffn_in_smoothing;
   };
 
   Norm own(const RerankNorm& given) const;
@@ -60,7 +59,7 @@ class Encoder {
   void run_ffn(const Layer& layer, int rows, Workspace& work) const;
   void normalise(const Norm& norm, int begin, int end, Workspace& work) const;
   void keep_first_tokens(const TokenRows& rows, Workspace& work) const;
-  void quantise(const float* x, const float* smoothing, int columns, int rows,
+  void quantise(const float* x, int columns, int rows, Workspace& work,
                 const QuantisedRows& out) const;
 
   const Kernels& kernels_;

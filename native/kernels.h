@@ -69,10 +69,12 @@ struct Kernels {
   void (*dense)(const QuantisedRows& rows, int count, const Dense& dense, Epilogue epilogue,
                 float* out, std::ptrdiff_t out_stride);
 
-  // One row: values = round(x * smoothing / scale), scale = max |x * smoothing| / 127.
-  // No smoothing where it is null.
-  void (*quantise)(const float* x, const float* smoothing, int columns, std::int8_t* values,
-                   float* scale, std::int32_t* sum);
+  // One row: blocks of kRotated columns times a Hadamard matrix. `out` may be x.
+  void (*rotate)(const float* x, int columns, float* out);
+
+  // One row: values = round(x / scale), scale = max |x| / 127.
+  void (*quantise)(const float* x, int columns, std::int8_t* values, float* scale,
+                   std::int32_t* sum);
 
   // One row in place. The columns from `width` on are zero, and stay so where scale and shift are.
   void (*layer_norm)(float* x, int width, int columns, const float* scale, const float* shift,

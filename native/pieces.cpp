@@ -27,11 +27,15 @@ int32_t with_kernels(const char* instruction_set, Use use) {
 
 extern "C" {
 
-RERANK_API int32_t rerank_piece_quantise(const char* set, const float* x, const float* smoothing,
-                                         int32_t columns, int8_t* values, float* scale,
-                                         int32_t* sum) {
+RERANK_API int32_t rerank_piece_rotate(const char* set, const float* x, int32_t columns,
+                                       float* out) {
+  return with_kernels(set, [&](const Kernels& kernels) { kernels.rotate(x, columns, out); });
+}
+
+RERANK_API int32_t rerank_piece_quantise(const char* set, const float* x, int32_t columns,
+                                         int8_t* values, float* scale, int32_t* sum) {
   return with_kernels(set, [&](const Kernels& kernels) {
-    kernels.quantise(x, smoothing, columns, values, scale, sum);
+    kernels.quantise(x, columns, values, scale, sum);
   });
 }
 

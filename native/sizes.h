@@ -10,6 +10,9 @@ namespace rerank {
 constexpr int kTileColumns = 64;
 constexpr int kVectorFloats = 16;
 
+// Columns that are rotated together before they are quantised: a power of two that divides a tile.
+constexpr int kRotated = 64;
+
 // A sum of this many products of 127 and 255 still fits an int32.
 constexpr int kMostColumns = 65536;
 

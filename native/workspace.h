@@ -1,6 +1,7 @@
 // What a forward pass writes to on its way; kept from call to call.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -44,12 +45,13 @@ struct Workspace {
         ffn(static_cast<std::size_t>(kFfnRows) * sizes.ffn_columns),
         attention(attention_scratch_floats(sizes.positions, sizes.head_columns)),
         head(head_floats),
+        rotated(std::max({sizes.columns, sizes.attention_columns, sizes.ffn_columns})),
         hidden_int8(tokens, sizes.columns),
         context_int8(tokens, sizes.attention_columns),
         ffn_int8(kFfnRows, sizes.ffn_columns) {}
 
   int tokens;
-  AlignedBuffer<float> hidden, query, key_value, context, ffn, attention, head;
+  AlignedBuffer<float> hidden, query, key_value, context, ffn, attention, head, rotated;
   QuantisedBuffer hidden_int8, context_int8, ffn_int8;
 };
 

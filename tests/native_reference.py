@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import erf
 
 from rerank_core.engine.native_library import instruction_sets, load_library
-from rerank_core.engine.native_weights import quantise_weight, smoothing_factors
+from rerank_core.engine.native_weights import quantise_weight, rotate
 from rerank_core.engine.shape import BertShape
 from rerank_core.text import PackedTokens
 
@@ -79,8 +79,10 @@ def softmax(x: np.ndarray) -> np.ndarray:
 
 
 def int8_product(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """The product x W^T in symmetric int8: a scale a row of x, a scale an output of W."""
-    rounded, scales = quantise_weight(np.asarray(weight, np.float32))
+    """The product x W^T in symmetric int8 of x and W turned: a scale a row, a scale an output."""
+    gap = [(0, 0), (0, -x.shape[-1] % 64)]
+    rounded, scales = quantise_weight(rotate(np.pad(np.asarray(weight, np.float32), gap)))
+    x = rotate(np.pad(x, gap)) * 64
     x_scales = np.maximum(np.abs(x).max(axis=-1, keepdims=True), 1e-30) / 127
     return (np.rint(x / x_scales) @ rounded.T.astype(np.float64)) * x_scales * scales
 
@@ -88,9 +90,9 @@ def int8_product(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
 class Reference:
     """Outputs of rows, one at a time."""
 
-    def __init__(self, weights, shape, pooling=None, smoothing=None, *, int8=True) -> None:
+    def __init__(self, weights, shape, pooling=None, *, int8=True) -> None:
         self.weights, self.shape, self.pooling = weights, shape, pooling
-        self.smoothing, self.int8 = smoothing, int8
+        self.int8 = int8
 
     def forward(self, tokens: PackedTokens) -> np.ndarray:
         """Shape ``(rows, columns)``, float64."""
@@ -99,23 +101,15 @@ class Reference:
             [self._row(tokens.ids[begin:end], tokens.type_ids[begin:end]) for begin, end in spans]
         )
 
-    def _dense(self, x, name, factors=1.0):
+    def _dense(self, x, name):
         weight, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
         if not self.int8:
             return x @ weight.T.astype(np.float64) + bias
-        return int8_product(x / factors, weight * factors) + bias
+        return int8_product(x, weight) + bias
 
     def _norm(self, x, name):
         scale, shift = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
         return layer_norm(x, scale, shift, self.shape.epsilon)
-
-    def _factors(self, layer, kind, names):
-        if self.smoothing is None or not self.int8:
-            return 1.0
-        together = np.concatenate([self.weights[f"{name}.weight"] for name in names])
-        if kind == "attention_input":  # the kernel's query carries 1 / sqrt(head width)
-            together[: self.shape.width] /= np.sqrt(self.shape.head_width)
-        return smoothing_factors(getattr(self.smoothing[layer], kind), together)
 
     def _row(self, ids, type_ids):
         table = {
@@ -131,10 +125,8 @@ class Reference:
     def _layer(self, x, layer):
         name, shape = f"encoder.layer.{layer}", self.shape
         parts = [f"{name}.attention.self.{part}" for part in ("query", "key", "value")]
-        factors = self._factors(layer, "attention_input", parts)
         query, key, value = (
-            self._dense(x, part, factors).reshape(len(x), shape.heads, -1).swapaxes(0, 1)
-            for part in parts
+            self._dense(x, part).reshape(len(x), shape.heads, -1).swapaxes(0, 1) for part in parts
         )
         scores = softmax(query @ key.swapaxes(1, 2) / np.sqrt(shape.head_width))
         context = (scores @ value).swapaxes(0, 1).reshape(len(x), -1)
@@ -142,8 +134,7 @@ class Reference:
             x + self._dense(context, f"{name}.attention.output.dense"),
             f"{name}.attention.output.LayerNorm",
         )
-        factors = self._factors(layer, "ffn_input", [f"{name}.intermediate.dense"])
-        inner = gelu(self._dense(x, f"{name}.intermediate.dense", factors))
+        inner = gelu(self._dense(x, f"{name}.intermediate.dense"))
         return self._norm(
             x + self._dense(inner, f"{name}.output.dense"), f"{name}.output.LayerNorm"
         )

@@ -63,6 +63,17 @@ inline Floats times_power_of_two(Floats a, Floats n) {
   return {times_power_of_two(a.low, n.low), times_power_of_two(a.high, n.high)};
 }
 
+// Each lane from the one that is kApart (1, 2, 4 or 8) lanes away.
+template <int kApart>
+inline Floats exchange(Floats v) {
+  if constexpr (kApart == 1) return {_mm256_permute_ps(v.low, 0xb1), _mm256_permute_ps(v.high, 0xb1)};
+  if constexpr (kApart == 2) return {_mm256_permute_ps(v.low, 0x4e), _mm256_permute_ps(v.high, 0x4e)};
+  if constexpr (kApart == 4) {
+    return {_mm256_permute2f128_ps(v.low, v.low, 1), _mm256_permute2f128_ps(v.high, v.high, 1)};
+  }
+  if constexpr (kApart == 8) return {v.high, v.low};
+}
+
 // The first `count` (1 to 16) lanes of a, then `other`.
 inline Floats first(int count, Floats a, Floats other) {
   const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);

@@ -35,6 +35,15 @@ inline Floats nearest(Floats a) {
 // a * 2^n for whole n; exact as long as the result is a normal number.
 inline Floats times_power_of_two(Floats a, Floats n) { return _mm512_scalef_ps(a, n); }
 
+// Each lane from the one that is kApart (1, 2, 4 or 8) lanes away.
+template <int kApart>
+inline Floats exchange(Floats v) {
+  if constexpr (kApart == 1) return _mm512_permute_ps(v, 0xb1);
+  if constexpr (kApart == 2) return _mm512_permute_ps(v, 0x4e);
+  if constexpr (kApart == 4) return _mm512_shuffle_f32x4(v, v, 0xb1);
+  if constexpr (kApart == 8) return _mm512_shuffle_f32x4(v, v, 0x4e);
+}
+
 // The first `count` (1 to 16) lanes of a, then `other`.
 inline Floats first(int count, Floats a, Floats other) {
   return _mm512_mask_blend_ps(static_cast<__mmask16>((1u << count) - 1), other, a);

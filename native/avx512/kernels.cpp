@@ -2,13 +2,14 @@
 
 #include "dense.h"
 #include "../generic/attention.h"
+#include "../generic/rotation.h"
 #include "../generic/rows.h"
 
 namespace rerank {
 
 const Kernels& avx512_kernels() {
   static constexpr Kernels kKernels{"avx512-vnni", kPanelColumns, kWeightOffset, nullptr, nullptr,
-                                    dense,         quantise,      layer_norm,    attention, multiply,
+                                    dense, rotate, quantise,      layer_norm,    attention, multiply,
                                     tanh_in_place, gelu_in_place};
   return kKernels;
 }

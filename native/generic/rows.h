@@ -40,18 +40,12 @@ inline void layer_norm(float* x, int width, int columns, const float* scale, con
   }
 }
 
-template <bool kSmooth>
-inline Floats smoothed(const float* x, const float* smoothing, int i) {
-  return kSmooth ? times(load(x + i), load(smoothing + i)) : load(x + i);
-}
-
-template <bool kSmooth>
-inline void quantise_row(const float* x, const float* smoothing, int columns, std::int8_t* values,
-                         float* scale, std::int32_t* row_sum) {
+inline void quantise(const float* x, int columns, std::int8_t* values, float* scale,
+                     std::int32_t* row_sum) {
   Floats even = all(0.0f), odd = all(0.0f);
   for (int i = 0; i < columns; i += 32) {
-    even = larger(even, magnitude(smoothed<kSmooth>(x, smoothing, i)));
-    odd = larger(odd, magnitude(smoothed<kSmooth>(x, smoothing, i + 16)));
+    even = larger(even, magnitude(load(x + i)));
+    odd = larger(odd, magnitude(load(x + i + 16)));
   }
   // A row of zeros gets zeros, and no division by them.
   constexpr float kSmallest = 1e-30f;
@@ -61,18 +55,9 @@ inline void quantise_row(const float* x, const float* smoothing, int columns, st
   const Floats inverse = all(127.0f / most);
   Counts counts = no_counts();
   for (int i = 0; i < columns; i += 16) {
-    counts = store_rounded(values + i, times(smoothed<kSmooth>(x, smoothing, i), inverse), counts);
+    counts = store_rounded(values + i, times(load(x + i), inverse), counts);
   }
   *row_sum = sum(counts);
-}
-
-inline void quantise(const float* x, const float* smoothing, int columns, std::int8_t* values,
-                     float* scale, std::int32_t* row_sum) {
-  if (smoothing == nullptr) {
-    quantise_row<false>(x, smoothing, columns, values, scale, row_sum);
-  } else {
-    quantise_row<true>(x, smoothing, columns, values, scale, row_sum);
-  }
 }
 
 }  // namespace

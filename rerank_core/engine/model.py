@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from rerank_core.artifact import Artifact
 from rerank_core.engine.graph import EncoderGraph
-from rerank_core.engine.native_weights import read_smoothing
 from rerank_core.engine.onnx_path import ExportedOnnxPath, OnnxPath
 from rerank_core.engine.path import NumericPath
 from rerank_core.engine.selection import (
@@ -143,8 +142,7 @@ def _load(
         return LoadedPath(exported, f"the folder has no {_WEIGHTS}", fallback=choice != _PORTABLE)
     if choice == _PORTABLE:
         return LoadedPath(OnnxPath(_graph(artifact, shape, pooling)), _ASKED_FOR, fallback=False)
-    smoothing = read_smoothing(artifact.manifest.quantisation, shape)
-    return load_path(_weights(artifact, shape, pooling), shape, pooling, smoothing, choice)
+    return load_path(_weights(artifact, shape, pooling), shape, pooling, choice)
 
 
 def _weights(artifact: Artifact, shape: BertShape, pooling: Pooling | None) -> Weights:

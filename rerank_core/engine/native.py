@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank_core.engine import native_library as native
-from rerank_core.engine.native_weights import PackedModel, Smoothing
+from rerank_core.engine.native_weights import PackedModel
 from rerank_core.engine.path import Rows
 from rerank_core.engine.shape import BertShape, Pooling
 from rerank_core.engine.weights import Weights
@@ -37,7 +37,6 @@ class NativePath:
         weights: Weights,
         shape: BertShape,
         pooling: Pooling | None = None,
-        smoothing: tuple[Smoothing, ...] | None = None,
         *,
         instruction_set: str | None = None,
         library: Path | None = None,
@@ -57,7 +56,7 @@ class NativePath:
         message = native.Message()
         handle = self._library.rerank_encoder_new(
             byref(packed.c_shape()),
-            byref(packed.c_weights(smoothing)),
+            byref(packed.c_weights()),
             byref(packed.c_head(pooling)),
             chosen.encode("ascii"),
             message.buffer,

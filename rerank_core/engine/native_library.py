@@ -53,8 +53,6 @@ class Layer(Structure):
         ("ffn_out", Dense),
         ("attention_norm", Norm),
         ("output_norm", Norm),
-        ("query_key_value_smoothing", c_void_p),
-        ("ffn_in_smoothing", c_void_p),
     )
 
 

@@ -1,10 +1,8 @@
-"""Weights as the native kernel takes them: int8 an output, smoothed, padded to whole tiles."""
+"""Weights as the native kernel takes them: padded to whole tiles, rotated, int8 an output."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +10,6 @@ import numpy.typing as npt
 from rerank_core.engine import native_library as native
 from rerank_core.engine.shape import BertShape, Pooling
 from rerank_core.engine.weights import Weights
-from rerank_core.errors import ArtifactError
 
 Floats = npt.NDArray[np.float32]
 
@@ -20,52 +17,8 @@ Floats = npt.NDArray[np.float32]
 _TILE_COLUMNS = 64
 _VECTOR_FLOATS = 16
 
-# A channel whose weights are all small must not be blown up beyond reason.
-_SMALLEST_IMPORTANCE = 1e-3
-
-ALPHA = 0.5
-"""How much of an outlier moves into the weights: all at 1, none at 0."""
-
-
-@dataclass(frozen=True, eq=False)
-class Smoothing:
-    """What one layer's inputs reach: the largest magnitude a channel, each ``(width,)``."""
-
-    attention_input: Floats
-    ffn_input: Floats
-
-
-def read_smoothing(
-    quantisation: Mapping[str, Any] | None, shape: BertShape
-) -> tuple[Smoothing, ...] | None:
-    """The smoothing in a manifest's `quantisation`; None where there is none.
-
-    Raises `ArtifactError` where it does not fit the encoder.
-    """
-    if quantisation is None:
-        return None
-    try:
-        read = tuple(
-            Smoothing(*(_channels(layer[key], shape) for key in ("attention_input", "ffn_input")))
-            for layer in quantisation["layers"]
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(
-            f"manifest: quantisation: {error!r}; each layer needs attention_input and "
-            f"ffn_input, {shape.width} finite magnitudes each; calibrate again"
-        ) from error
-    if len(read) != shape.layers:
-        raise ArtifactError(
-            f"manifest: quantisation has {len(read)} layers, the model {shape.layers}"
-        )
-    return read
-
-
-def _channels(values: Any, shape: BertShape) -> Floats:
-    channels = np.array(values, np.float32)
-    if channels.shape != (shape.width,) or not np.isfinite(channels).all() or (channels < 0).any():
-        raise ValueError(f"found {channels.shape}")
-    return channels
+# As native/sizes.h rotates.
+_ROTATED = 64
 
 
 def quantise_weight(weight: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
@@ -76,17 +29,26 @@ def quantise_weight(weight: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
     return np.clip(rounded, -127, 127).astype(np.int8), scales
 
 
-def smoothing_factors(most: Floats, weight: Floats, alpha: float = ALPHA) -> Floats:
-    """What each input channel is divided by and its weights multiplied with, ``(inputs,)``.
+def rotate(rows: Floats) -> Floats:
+    """Blocks of 64 columns of `rows`, whose width is whole blocks, times H / 64.
 
-    Moves outliers of the activations into the weights, which have scales of their own:
-    most^alpha / importance^(1 - alpha), importance the largest weight of the channel relative to
-    its output's. The geometric mean is 1. SmoothQuant, Xiao et al. 2023, arXiv:2211.10438.
+    The kernel turns activations by H, Hadamard's matrix. H H^T is 64 times the identity, so
+    products stay what they are; but a channel that stands out is spread over its block, and int8
+    then has finer steps for the others. As in QuaRot, Ashkboos et al. 2024, arXiv:2404.00456.
     """
-    relative = np.abs(weight) / np.maximum(np.abs(weight).max(axis=1, keepdims=True), 1e-30)
-    importance = np.maximum(relative.max(axis=0), _SMALLEST_IMPORTANCE)
-    factors = np.maximum(most, 1e-6) ** alpha / importance ** (1 - alpha)
-    return np.asarray(factors / np.exp(np.log(factors).mean()), np.float32)
+    blocks = rows.reshape(len(rows), -1, _ROTATED)
+    turned: Floats = (blocks @ _HADAMARD).reshape(rows.shape)
+    return turned
+
+
+def _hadamard(size: int) -> Floats:
+    matrix = np.ones((1, 1), np.float32)
+    while len(matrix) < size:
+        matrix = np.block([[matrix, matrix], [matrix, -matrix]])
+    return matrix
+
+
+_HADAMARD = _hadamard(_ROTATED) / np.float32(_ROTATED)
 
 
 @dataclass
@@ -115,13 +77,10 @@ class PackedModel:
             shape.epsilon,
         )
 
-    def c_weights(self, smoothing: tuple[Smoothing, ...] | None) -> native.Weights:
-        """The encoder; without smoothing the factors are ones."""
+    def c_weights(self) -> native.Weights:
+        """The encoder without its head."""
         layers = (native.Layer * self.shape.layers)(
-            *(
-                self._layer(f"encoder.layer.{layer}", smoothing[layer] if smoothing else None)
-                for layer in range(self.shape.layers)
-            )
+            *(self._layer(f"encoder.layer.{layer}") for layer in range(self.shape.layers))
         )
         names = ("word_embeddings", "position_embeddings", "token_type_embeddings")
         self.tables = [
@@ -149,48 +108,38 @@ class PackedModel:
         head.classifier_bias = self._float(_pad(self.weights["classifier.bias"], outputs))
         return head
 
-    def _layer(self, name: str, reached: Smoothing | None) -> native.Layer:
+    def _layer(self, name: str) -> native.Layer:
         query, key, value = (
             self._matrix(f"{name}.attention.self.{part}") for part in ("query", "key", "value")
         )
         scale = np.float32(1 / np.sqrt(self.shape.head_width))
         query = (query[0] * scale, query[1] * scale)
-        ffn_in = self._matrix(f"{name}.intermediate.dense")
-        ones = np.ones(self.shape.width, np.float32)
-        attention_factors = ffn_factors = ones
-        if reached is not None:
-            together = np.concatenate([query[0], key[0], value[0]])
-            attention_factors = smoothing_factors(reached.attention_input, together)
-            ffn_factors = smoothing_factors(reached.ffn_input, ffn_in[0])
-        key_value = [self._heads(weight, bias, attention_factors) for weight, bias in (key, value)]
         output, output_bias = self._matrix(f"{name}.attention.output.dense")
+        ffn_in, ffn_in_bias = self._matrix(f"{name}.intermediate.dense")
+        ffn_out, ffn_out_bias = self._matrix(f"{name}.output.dense")
         columns = _round_up(self.shape.width, _TILE_COLUMNS)
         ffn_columns = _round_up(self.shape.ffn_width, _TILE_COLUMNS)
-        ffn_out, ffn_out_bias = self._matrix(f"{name}.output.dense")
+        key_value = [self._heads(*key), self._heads(*value)]
         return native.Layer(
-            query=self._dense(*self._heads(*query, attention_factors)),
+            query=self._dense(*self._heads(*query)),
             key_value=self._dense(
                 *(np.concatenate(parts) for parts in zip(*key_value, strict=True))
             ),
             attention_output=self._dense(
                 _pad(self._spread(output.T).T, columns), _pad(output_bias, columns)
             ),
-            ffn_in=self._dense(
-                _pad(ffn_in[0] * ffn_factors, ffn_columns, columns), _pad(ffn_in[1], ffn_columns)
-            ),
+            ffn_in=self._dense(_pad(ffn_in, ffn_columns, columns), _pad(ffn_in_bias, ffn_columns)),
             ffn_out=self._dense(_pad(ffn_out, columns, ffn_columns), _pad(ffn_out_bias, columns)),
             attention_norm=self._norm(f"{name}.attention.output.LayerNorm"),
             output_norm=self._norm(f"{name}.output.LayerNorm"),
-            query_key_value_smoothing=self._float(_pad(np.reciprocal(attention_factors), columns)),
-            ffn_in_smoothing=self._float(_pad(np.reciprocal(ffn_factors), columns)),
         )
 
     def _matrix(self, name: str) -> tuple[Floats, Floats]:
         return self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
 
-    def _heads(self, weight: Floats, bias: Floats, factors: Floats) -> tuple[Floats, Floats]:
+    def _heads(self, weight: Floats, bias: Floats) -> tuple[Floats, Floats]:
         columns = _round_up(self.shape.width, _TILE_COLUMNS)
-        return self._spread(_pad(weight * factors, len(weight), columns)), self._spread(bias)
+        return self._spread(_pad(weight, len(weight), columns)), self._spread(bias)
 
     def _spread(self, rows: Floats) -> Floats:
         """Rows ``(heads * head_width, ...)`` with each head padded to whole vectors."""
@@ -202,7 +151,7 @@ class PackedModel:
         return _pad(flat, _round_up(len(flat), _TILE_COLUMNS))
 
     def _dense(self, weight: Floats, bias: Floats) -> native.Dense:
-        rounded, scales = quantise_weight(weight)
+        rounded, scales = quantise_weight(rotate(weight))
         return native.Dense(
             self._keep(rounded), self._float(scales), self._float(bias), *weight.shape
         )

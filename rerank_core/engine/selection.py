@@ -10,7 +10,6 @@ import numpy as np
 
 from rerank_core.engine.graph import EncoderGraph, classifier_graph, embedding_graph
 from rerank_core.engine.native import NativePath
-from rerank_core.engine.native_weights import Smoothing
 from rerank_core.engine.onnx_path import OnnxPath
 from rerank_core.engine.path import NumericPath
 from rerank_core.engine.shape import BertShape, Pooling
@@ -60,7 +59,6 @@ def load_path(
     weights: Weights,
     shape: BertShape,
     pooling: Pooling | None,
-    smoothing: tuple[Smoothing, ...] | None,
     choice: PathChoice = "auto",
 ) -> LoadedPath:
     """A classifier, or with `pooling` vectors of unit length, on the best path that works here.
@@ -72,16 +70,15 @@ def load_path(
     if choice == "onnxruntime":
         return LoadedPath(reference, "ONNX Runtime was asked for", fallback=False)
     try:
-        native = NativePath(weights, shape, pooling, smoothing)
+        native = NativePath(weights, shape, pooling)
         error = _tested_error(native, reference, shape)
     except SetupError as problem:
         if choice == "native":
             raise
         return LoadedPath(reference, f"ONNX Runtime in place of native: {problem}", fallback=True)
-    calibrated = "" if smoothing else ", not calibrated"
     return LoadedPath(
         native,
-        f"native kernel on {native.instruction_set}{calibrated}, within {error:.1%} of fp32 on "
+        f"native kernel on {native.instruction_set}, within {error:.1%} of fp32 on "
         "the built-in sample",
         fallback=False,
     )

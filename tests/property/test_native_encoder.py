@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rerank_core.engine.native import NativePath, neighbouring_units
-from rerank_core.engine.native_weights import Smoothing
 from rerank_core.engine.shape import BertShape
 from tests.native_reference import Reference, random_rows, random_weights, runnable_sets
 
@@ -30,38 +29,29 @@ poolings = st.sampled_from([None, "mean", "cls"])
 SHAPE = BertShape(2, 96, 3, 160, 40, MOST_POSITIONS, 2, 1e-12)
 
 
-def _smoothing(shape: BertShape, seed: int) -> tuple[Smoothing, ...]:
-    random = np.random.default_rng(seed)
-    return tuple(
-        Smoothing(*(random.uniform(0.1, 9, shape.width).astype(np.float32) for _ in range(2)))
-        for _ in range(shape.layers)
-    )
-
-
-def _same_on_all_sets(shape, lengths, pooling, seed, outputs, smooth):
+def _same_on_all_sets(shape, lengths, pooling, seed, outputs):
     weights = random_weights(shape, seed, outputs=outputs, pooler=seed % 2 == 0)
-    smoothing = _smoothing(shape, seed) if smooth else None
     tokens = random_rows(shape, lengths, seed)
     found = {
-        name: NativePath(weights, shape, pooling, smoothing, instruction_set=name).forward(tokens)
+        name: NativePath(weights, shape, pooling, instruction_set=name).forward(tokens)
         for name in runnable_sets()
     }
     first = next(iter(found.values()))
     assert np.isfinite(first).all()
     for name, outputs_of_set in found.items():
         assert (outputs_of_set == first).all(), f"{name} gives other bits"
-    return first, Reference(weights, shape, pooling, smoothing), tokens
+    return first, Reference(weights, shape, pooling), tokens
 
 
 @settings(max_examples=25, deadline=None)
-@given(shapes, lengths, poolings, st.integers(0, 99), st.integers(1, 20), st.booleans())
-def test_any_shape_agrees_with_numpy(shape, lengths, pooling, seed, outputs, smooth):
+@given(shapes, lengths, poolings, st.integers(0, 99), st.integers(1, 20))
+def test_any_shape_agrees_with_numpy(shape, lengths, pooling, seed, outputs):
     """Every instruction set gives the same bits, and what NumPy's int8 encoder gives.
 
     A rounding to int8 that falls the other way moves an output by a fraction of a step, so
     agreement is asked for in the large: cosine over all outputs together.
     """
-    found, reference, tokens = _same_on_all_sets(shape, lengths, pooling, seed, outputs, smooth)
+    found, reference, tokens = _same_on_all_sets(shape, lengths, pooling, seed, outputs)
     wanted = reference.forward(tokens)
     cosine = (found * wanted).sum() / np.sqrt((found**2).sum() * (wanted**2).sum() + 1e-30)
     assert cosine > 0.99 or np.abs(found - wanted).max() < 0.05
@@ -69,10 +59,10 @@ def test_any_shape_agrees_with_numpy(shape, lengths, pooling, seed, outputs, smo
 
 @pytest.mark.long
 @settings(max_examples=400, deadline=None)
-@given(shapes, lengths, poolings, st.integers(0, 9999), st.integers(1, 40), st.booleans())
-def test_many_shapes_agree_with_numpy(shape, lengths, pooling, seed, outputs, smooth):
+@given(shapes, lengths, poolings, st.integers(0, 9999), st.integers(1, 40))
+def test_many_shapes_agree_with_numpy(shape, lengths, pooling, seed, outputs):
     """The same at length."""
-    found, reference, tokens = _same_on_all_sets(shape, lengths, pooling, seed, outputs, smooth)
+    found, reference, tokens = _same_on_all_sets(shape, lengths, pooling, seed, outputs)
     wanted = reference.forward(tokens)
     cosine = (found * wanted).sum() / np.sqrt((found**2).sum() * (wanted**2).sum() + 1e-30)
     assert cosine > 0.99 or np.abs(found - wanted).max() < 0.05

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rerank_core.engine import native_library as native
+from rerank_core.engine.native_weights import rotate
 from rerank_core.errors import ToolMissingError
 from tests.native_reference import gelu, layer_norm, runnable_sets, softmax
 
@@ -55,28 +56,36 @@ def test_quantise_by_hand(piece):
     x = np.zeros(64, np.float32)
     x[:5] = [-254.0, 1.0, 3.0, 5.0, 100.0]
     values, scale, total = np.zeros(64, np.int8), np.zeros(1, np.float32), np.zeros(1, np.int32)
-    piece("quantise", x, None, 64, values, scale, total)
+    piece("quantise", x, 64, values, scale, total)
     assert scale[0] == 2.0
     assert values[:6].tolist() == [-127, 0, 2, 2, 50, 0]
     assert total[0] == -127 + 0 + 2 + 2 + 50
 
 
-def test_quantise_smooths_first(piece):
-    """Smoothing is multiplied in before the scale is found."""
-    x, smoothing = np.ones(64, np.float32), np.ones(64, np.float32)
-    x[7], smoothing[7] = 1000.0, 0.001
-    smoothing[9] = 0.5
-    values, scale, total = np.zeros(64, np.int8), np.zeros(1, np.float32), np.zeros(1, np.int32)
-    piece("quantise", x, smoothing, 64, values, scale, total)
-    assert scale[0] == pytest.approx(1 / 127)
-    assert values[7] == 127
-    assert values[9] == 64  # 63.5 to the even one
+def test_rotation_by_hand(piece):
+    """A lone 1 in column 3 becomes ones, minus where an odd number of bits is shared with 3."""
+    x, out = np.zeros(128, np.float32), np.full(128, np.nan, np.float32)
+    x[3], x[64] = 1.0, 2.0
+    piece("rotate", x, 128, out)
+    assert out[:64].tolist() == [(-1) ** (column & 3).bit_count() for column in range(64)]
+    assert out[64:].tolist() == [2.0] * 64
+
+
+@pytest.mark.parametrize("columns", [64, 192, 1536])
+def test_rotation(piece, columns):
+    """As NumPy's, also in place; twice is 64 times what it was."""
+    x = heavy_tailed(np.random.default_rng(columns), columns)
+    out = np.empty_like(x)
+    piece("rotate", x, columns, out)
+    np.testing.assert_allclose(out, rotate(x[None])[0] * 64, atol=2e-5 * np.abs(x).max())
+    piece("rotate", out, columns, out)
+    np.testing.assert_allclose(out, 64 * x, atol=1e-3 * np.abs(x).max())
 
 
 def test_quantise_a_row_of_zeros(piece):
     """Zeros stay zeros, and the scale is a number."""
     values, scale, total = np.ones(64, np.int8), np.zeros(1, np.float32), np.ones(1, np.int32)
-    piece("quantise", np.zeros(64, np.float32), None, 64, values, scale, total)
+    piece("quantise", np.zeros(64, np.float32), 64, values, scale, total)
     assert not values.any()
     assert total[0] == 0
     assert np.isfinite(scale[0])
@@ -90,7 +99,7 @@ def test_quantise_is_within_half_a_step(piece, columns):
         x = heavy_tailed(random, columns)
         values = np.zeros(columns, np.int8)
         scale, total = np.zeros(1, np.float32), np.zeros(1, np.int32)
-        piece("quantise", x, None, columns, values, scale, total)
+        piece("quantise", x, columns, values, scale, total)
         assert np.abs(values * scale[0] - x).max() <= scale[0] * (0.5 + 1e-4)
         assert total[0] == values.astype(np.int64).sum()
         assert np.abs(values.astype(int)).max() == 127

@@ -7,19 +7,15 @@ import pytest
 
 from rerank_core.artifact import open_artifact
 from rerank_core.engine import load_bi_encoder, load_cross_encoder, native_library
-from rerank_core.engine.calibration import calibrate
 from rerank_core.engine.native import NativePath
-from rerank_core.engine.native_weights import read_smoothing
 from rerank_core.engine.selection import (
     CHOICE_VARIABLE,
     chosen_path,
     load_path,
-    relative_error,
 )
 from rerank_core.engine.shape import BertShape
-from rerank_core.errors import ArtifactError, ConfigError, SetupError, ToolMissingError
-from rerank_core.text import PackedTokens
-from tests.native_reference import Reference, random_rows, random_weights
+from rerank_core.errors import ConfigError, SetupError, ToolMissingError
+from tests.native_reference import random_weights
 from tests.tiny_models import make_bi_encoder, make_cross_encoder
 
 SHAPE = BertShape(2, 64, 4, 128, 50, 512, 2, 1e-12)
@@ -27,7 +23,7 @@ SHAPE = BertShape(2, 64, 4, 128, 50, 512, 2, 1e-12)
 
 def test_the_native_kernel_is_taken_and_says_so():
     """Where it runs, it is chosen; the reason names instruction set and error."""
-    loaded = load_path(random_weights(SHAPE), SHAPE, None, None)
+    loaded = load_path(random_weights(SHAPE), SHAPE, None)
     assert loaded.path.name == "native-int8"
     assert not loaded.fallback
     assert "of fp32 on the built-in sample" in loaded.reason
@@ -35,7 +31,7 @@ def test_the_native_kernel_is_taken_and_says_so():
 
 def test_onnxruntime_when_asked_for():
     """A choice is no fallback."""
-    loaded = load_path(random_weights(SHAPE), SHAPE, None, None, "onnxruntime")
+    loaded = load_path(random_weights(SHAPE), SHAPE, None, "onnxruntime")
     assert loaded.path.name == "onnxruntime-fp32"
     assert not loaded.fallback
 
@@ -60,13 +56,13 @@ def test_a_missing_kernel_is_an_error_where_it_was_asked_for(monkeypatch):
     """A choice is never overruled in silence."""
     _without_library(monkeypatch)
     with pytest.raises(ToolMissingError):
-        load_path(random_weights(SHAPE), SHAPE, None, None, "native")
+        load_path(random_weights(SHAPE), SHAPE, None, "native")
 
 
 def test_a_shape_beyond_the_kernel_falls_back():
     """What the kernel refuses runs on ONNX Runtime."""
     shape = BertShape(1, 16, 1, 65_473, 5, 8, 2, 1e-12)
-    loaded = load_path(random_weights(shape), shape, None, None)
+    loaded = load_path(random_weights(shape), shape, None)
     assert loaded.fallback
     assert "65,472" in loaded.reason
 
@@ -80,11 +76,11 @@ def test_a_kernel_that_computes_wrongly_is_not_used(monkeypatch):
         honest(self, random_weights(SHAPE, seed=9), *rest, **named)
 
     monkeypatch.setattr(NativePath, "__init__", other_weights)
-    loaded = load_path(weights, SHAPE, None, None)
+    loaded = load_path(weights, SHAPE, None)
     assert loaded.fallback
     assert "off fp32" in loaded.reason
     with pytest.raises(SetupError, match="off fp32"):
-        load_path(weights, SHAPE, None, None, "native")
+        load_path(weights, SHAPE, None, "native")
 
 
 def test_overflowing_weights_do_not_pass_the_test():
@@ -92,7 +88,7 @@ def test_overflowing_weights_do_not_pass_the_test():
     weights = random_weights(SHAPE)
     weights["encoder.layer.0.intermediate.dense.bias"][:] = 3e38
     with np.errstate(all="ignore"):
-        loaded = load_path(weights, SHAPE, None, None)
+        loaded = load_path(weights, SHAPE, None)
     assert loaded.fallback
 
 
@@ -122,45 +118,3 @@ def test_a_model_folder_is_loaded_on_the_path_asked_for(tmp_path, kind):
     tokens = native.text.texts(["a red cotton shirt", "blue"])
     close = portable.path.forward(tokens.rows(np.array([0])))[0]
     np.testing.assert_allclose(native.path.forward(tokens)[0], close, atol=0.1)
-
-
-def test_calibration_measures_what_numpy_sees():
-    """The first layer's attention input is the normalised embeddings, to four digits."""
-    weights = random_weights(SHAPE)
-    tokens = random_rows(SHAPE, [5, 30, 30, 12])
-    calibration = calibrate(weights, SHAPE, tokens, "made up")
-    reference = Reference(weights, SHAPE, int8=False)
-    states = []
-    reference._layer = lambda x, _layer: states.append(x) or x
-    reference.forward(tokens)
-    wanted = np.abs(np.concatenate(states[:: SHAPE.layers])).max(axis=0)
-    stored = calibration.to_manifest()
-    found = read_smoothing(stored, SHAPE)
-    np.testing.assert_allclose(found[0].attention_input, wanted, rtol=1e-3)
-    assert stored["rows"] == 4
-    assert stored["data"] == "made up"
-    assert (found[1].ffn_input > 0).all()
-
-
-def test_calibration_without_rows_is_refused():
-    """There is nothing to measure on."""
-    with pytest.raises(ArtifactError, match="at least one row"):
-        calibrate(random_weights(SHAPE), SHAPE, PackedTokens.pack([]), "nothing")
-
-
-def test_calibration_brings_int8_nearer_to_fp32():
-    """With loud channels, as trained models have them, smoothing lessens the error."""
-    weights = random_weights(SHAPE)
-    for name in weights:
-        if name.endswith("LayerNorm.weight"):
-            weights[name][:2] *= 8
-    smoothing = read_smoothing(
-        calibrate(weights, SHAPE, random_rows(SHAPE, [40] * 8, seed=4), "made up").to_manifest(),
-        SHAPE,
-    )
-    reference = load_path(weights, SHAPE, "mean", None, "onnxruntime").path
-    plain, smooth = (
-        relative_error(NativePath(weights, SHAPE, "mean", factors), reference, SHAPE)
-        for factors in (None, smoothing)
-    )
-    assert smooth < plain

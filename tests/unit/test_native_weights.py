@@ -5,15 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rerank_core.engine.native_weights import (
-    quantise_weight,
-    read_smoothing,
-    smoothing_factors,
-)
-from rerank_core.engine.shape import BertShape
-from rerank_core.errors import ArtifactError
-
-SHAPE = BertShape(2, 2, 1, 4, 10, 8, 2, 1e-12)
+from rerank_core.engine.native_weights import quantise_weight, rotate
 
 
 def test_quantise_weight_by_hand():
@@ -24,41 +16,22 @@ def test_quantise_weight_by_hand():
     assert np.isfinite(scales).all()
 
 
-def test_smoothing_factors_by_hand():
-    """A channel 16 times as loud with equal weights is divided by 4 times as much."""
-    weight = np.float32([[1.0, 1.0], [-2.0, 2.0]])
-    factors = smoothing_factors(np.float32([16.0, 1.0]), weight)
-    # sqrt(16 / 1) and sqrt(1 / 1), over their geometric mean 2.
-    assert factors.tolist() == pytest.approx([2.0, 0.5])
+def test_rotation_by_hand():
+    """One loud channel becomes its block's 64 equal ones; the block beside it hears nothing."""
+    row = np.zeros((1, 128), np.float32)
+    row[0, 3] = 64.0
+    turned = rotate(row)
+    assert np.abs(turned[0, :64]).tolist() == [1.0] * 64
+    assert not turned[0, 64:].any()
+    # Column 3 of Hadamard's matrix: minus where an odd number of bits is shared with 3.
+    assert turned[0, :8].tolist() == [1, -1, -1, 1, 1, -1, -1, 1]
 
 
-def test_smoothing_keeps_the_product():
-    """Dividing the input and multiplying the weights changes nothing in real numbers."""
+def test_rotation_keeps_products():
+    """Turned inputs (64 times as large) and turned weights have the products of those as given."""
     random = np.random.default_rng(0)
-    weight, x = random.normal(size=(5, 8)).astype(np.float32), random.normal(size=8)
-    factors = smoothing_factors(np.abs(x).astype(np.float32), weight)
-    np.testing.assert_allclose((weight * factors) @ (x / factors), weight @ x, rtol=1e-5)
-
-
-def test_no_quantisation_means_no_smoothing():
-    """A manifest without calibration is used with ones."""
-    assert read_smoothing(None, SHAPE) is None
-
-
-@pytest.mark.parametrize(
-    "quantisation",
-    [
-        {},
-        {"layers": [{"attention_input": [1.0, 2.0]}] * 2},
-        {"layers": [{"attention_input": [1.0], "ffn_input": [1.0, 2.0]}] * 2},
-        {"layers": [{"attention_input": [1.0, -1.0], "ffn_input": [1.0, 2.0]}] * 2},
-        {"layers": [{"attention_input": [1.0, float("inf")], "ffn_input": [1.0, 2.0]}] * 2},
-        {"layers": [{"attention_input": ["a", "b"], "ffn_input": [1.0, 2.0]}] * 2},
-        {"layers": [{"attention_input": [1.0, 2.0], "ffn_input": [1.0, 2.0]}]},
-        {"layers": 3},
-    ],
-)
-def test_calibration_that_does_not_fit_is_refused(quantisation):
-    """Missing, misshapen, negative, infinite or too few magnitudes name the manifest."""
-    with pytest.raises(ArtifactError, match="quantisation"):
-        read_smoothing(quantisation, SHAPE)
+    weight = random.normal(size=(5, 192)).astype(np.float32)
+    x = random.standard_t(2, size=(7, 192)).astype(np.float32)
+    np.testing.assert_allclose(
+        (rotate(x) * 64).astype(np.float64) @ rotate(weight).T, x @ weight.T, rtol=1e-3, atol=1e-3
+    )
