@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -69,11 +71,17 @@ def open_artifact(folder: Path) -> Artifact:
     if not folder.is_dir():
         raise ArtifactError(f"{folder}: no such folder; give the path of a model folder")
     path = folder / MANIFEST_NAME
-    if not path.exists():
+    # A link that leads nowhere is a manifest that is lost, and not a folder without one.
+    if not os.path.lexists(path):
         return Artifact(folder, _describe_plain(folder))
     manifest = records.read_json(Manifest, path, str(path), ArtifactError)
     found = _hash_deciding(folder, manifest.kind)
     for name in sorted(set(found) | set(manifest.files)):
+        if name not in found and (folder / name).is_file():
+            raise ArtifactError(
+                f"{folder / name}: named in the manifest, and decides no score of a "
+                f"{manifest.kind}; seal the folder again"
+            )
         if name not in found:
             raise ArtifactError(f"{folder / name}: named in the manifest, not in the folder")
         if name not in manifest.files:
@@ -127,15 +135,21 @@ def seal_artifact(
     records.read_json(Manifest, text, unwritten, ArtifactError)
     # Written beside and renamed, so that a kill leaves the old manifest or the new one.
     staged = folder / f".{MANIFEST_NAME}.new"
-    staged.write_text(text, encoding="utf-8")
-    staged.replace(folder / MANIFEST_NAME)
+    try:
+        staged.write_text(text, encoding="utf-8")
+        staged.replace(folder / MANIFEST_NAME)
+    except OSError as error:
+        with suppress(OSError):
+            staged.unlink()
+        raise ArtifactError(f"{unwritten}: {error.strerror or error}") from error
     return open_artifact(folder)
 
 
 def _describe_plain(folder: Path) -> Manifest:
-    config = _read(folder / "config.json", dict)
-    architectures = config.get("architectures") or [""]
-    classifier = str(architectures[0]).endswith("ForSequenceClassification")
+    architectures = _read(folder / "config.json", dict).get("architectures") or [""]
+    if not (isinstance(architectures, list) and isinstance(architectures[0], str)):
+        raise ArtifactError(f"{folder / 'config.json'}: architectures must be a list of names")
+    classifier = architectures[0].endswith("ForSequenceClassification")
     kind: Kind = "cross-encoder" if classifier else "bi-encoder"
     recipe = DEFAULT_RECIPE
     if kind == "bi-encoder":

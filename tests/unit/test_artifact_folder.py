@@ -244,6 +244,41 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "architectures", ["BertForSequenceClassification", {"0": "Bert"}, 5, [5], [None]]
+)
+def test_architectures_of_another_type_are_named(plain, architectures):
+    """A string would be read by its first letter, and the model taken for a bi-encoder."""
+    edit(plain, "config.json", architectures=architectures)
+    with pytest.raises(ArtifactError, match=r"config\.json: architectures must be a list of names"):
+        open_artifact(plain)
+
+
+def test_a_file_that_the_manifest_names_and_that_decides_nothing_is_told_apart(sealed):
+    """It is there, so nothing is missing: the manifest is at fault."""
+    (sealed / "README.md").write_text("a card")
+    files = json.loads((sealed / MANIFEST_NAME).read_text())["files"]
+    edit(sealed, files={**files, "README.md": hash_file(sealed / "README.md")})
+    with pytest.raises(ArtifactError, match=r"README\.md: .* decides no score of a cross-encoder"):
+        open_artifact(sealed)
+
+
+def test_a_manifest_that_is_a_dangling_link_is_no_plain_folder(sealed):
+    """Its recipe is lost, and the default one would give other scores."""
+    (sealed / MANIFEST_NAME).unlink()
+    (sealed / MANIFEST_NAME).symlink_to(sealed / "gone.json")
+    with pytest.raises(ArtifactError, match=f"{MANIFEST_NAME}: No such file"):
+        open_artifact(sealed)
+
+
+def test_a_manifest_that_cannot_be_put_in_place_leaves_nothing_beside_it(plain):
+    """A folder stands where it belongs."""
+    (plain / MANIFEST_NAME / "inner").mkdir(parents=True)
+    with pytest.raises(ArtifactError, match="not written: Is a directory"):
+        seal(plain)
+    assert [path.name for path in plain.glob(".*")] == []
+
+
+@pytest.mark.parametrize(
     ("content", "told"), [("{", "not JSON"), ("[]", "must hold one JSON dict")]
 )
 def test_a_plain_folder_with_a_broken_config_is_refused(plain, content, told):
