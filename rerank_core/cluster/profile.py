@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
 
+from rerank_core.cluster.release import check_alias
 from rerank_core.errors import ConfigError
 
 Leg = Literal["lexical", "vector"]
@@ -26,6 +27,10 @@ class FilterRule:
     """Such as ``brand.keyword``."""
     kind: Literal["values", "range"] = "values"
 
+    def __post_init__(self) -> None:
+        if not self.field:
+            raise ConfigError("filter: field is empty; name a field of the index")
+
 
 @dataclass(frozen=True)
 class FacetRule:
@@ -38,6 +43,8 @@ class FacetRule:
     """Most values returned, the most frequent first."""
 
     def __post_init__(self) -> None:
+        if not self.field:
+            raise ConfigError("facet: field is empty; name a field of the index")
         if not 1 <= self.size <= _MOST_CANDIDATES:
             raise ConfigError(f"facet {self.field}: size must be 1 to {_MOST_CANDIDATES}")
 
@@ -64,8 +71,7 @@ class Profile:
     """Name of a loaded cross-encoder; empty is the default one."""
 
     def __post_init__(self) -> None:
-        if not self.alias:
-            raise ConfigError("profile: alias is empty; name the alias of the products")
+        check_alias(self.alias)
         where = f"profile of alias {self.alias}"
         if not 1 <= self.depth <= _MOST_CANDIDATES:
             raise ConfigError(f"{where}: depth must be 1 to {_MOST_CANDIDATES}, it is {self.depth}")
