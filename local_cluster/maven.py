@@ -20,6 +20,7 @@ from rerank_core.errors import ToolMissingError
 from rerank_core.hashing import hash_file
 
 _GOAL = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:get"
+_LAST_LINES = 3
 
 
 def fetch(part: MavenZip, stage: Path, say: Say, environ: Mapping[str, str] = os.environ) -> Path:
@@ -73,11 +74,17 @@ def _run(maven: str, part: MavenZip, repository: Path, say: Say, environ: Mappin
                 ticker.tick(f"{_size_bytes(repository) >> 20} MB")
         finally:
             stop_kept(keeper)
-    if keeper.returncode == 0:
+    if keeper.returncode == 0 and (repository / part.repository_path).is_file():
         ticker.done()
         return ""
-    _, _, problem = log.read_text(encoding="utf-8", errors="replace").partition("[ERROR] ")
-    return problem.partition("\n")[0] or f"mvn ended with status {keeper.returncode}"
+    said = log.read_text(encoding="utf-8", errors="replace")
+    _, _, problem = said.partition("[ERROR] ")
+    # What is no error of Maven's own, such as a Java that does not start, stands at the end.
+    last = "; ".join([line.strip() for line in said.splitlines() if line.strip()][-_LAST_LINES:])
+    ending = f"mvn ended with status {keeper.returncode}"
+    if keeper.returncode == 0:
+        ending += " and brought no zip"
+    return problem.partition("\n")[0] or f"{ending}: {last or 'it said nothing'}"
 
 
 def _still_runs(keeper: subprocess.Popen[bytes]) -> bool:

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -65,6 +66,11 @@ class LocalCluster:
         distribution's 1 GB, ``OPENSEARCH_JAVA_HOME`` another Java. Raises `ToolMissingError` with
         what this machine lacks or, where the node does not come up, with its own words.
         """
+        if sys.platform != "linux":
+            raise ToolMissingError(
+                f"a local cluster needs Linux, and this is {sys.platform}; start one yourself "
+                "(docker compose up) and name it by OPENSEARCH_URL"
+            )
         user = node_user()
         usable = user.can_reach if user is not None else os.path.exists
         java = find_java(
@@ -75,7 +81,9 @@ class LocalCluster:
         )
         if port:
             _check_port(port)
-        place = install(distribution, cache or default_cache(environ), say, environ)
+        # Maven looks for a Java on the PATH, and ours need not be there.
+        with_java = {**environ, "JAVA_HOME": environ.get("JAVA_HOME") or str(java.home)}
+        place = install(distribution, cache or default_cache(environ), say, with_java)
         if not usable(place):
             raise ToolMissingError(
                 f"{place}: closed to the unprivileged account that the node runs as; name another "
