@@ -12,8 +12,8 @@ from index_builder.rows import MOST_ROW_BYTES, Reject, Row, Rows, head_of
 from rerank_core.errors import ConfigError
 
 MOST_RECORD_LINES = 1000
-"""A description has dozens of lines. What an unclosed quote took is read again, so this is also how
-often a line is read at most, however many quotes are broken."""
+"""A description has dozens of lines. What an unclosed quote took is read again, so this also bounds
+how often a line is read, however many quotes are broken."""
 
 
 def read_csv(file: io.BufferedReader) -> Rows:

@@ -25,8 +25,6 @@ def swap_alias(
     """
     try:
         _move(client, alias, before, index, progress)
-        if before is None:
-            _give_way(client, alias, index)
     except BaseException:
         progress.note(
             f"{index} is complete and stays; move the alias {alias} to it yourself, or delete it"
@@ -49,6 +47,8 @@ def _move(
     try:
         with cluster_errors(f"moving alias {alias} to {index}"):
             client.indices.update_aliases(body={"actions": actions})
+        if before is None:
+            _give_way(client, alias, index)
     except ClusterRefused as refusal:
         if refusal.status == _NOT_FOUND:
             raise _moved(alias, before) from refusal
