@@ -9,6 +9,9 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
+Ids = npt.NDArray[np.int32]
+"""Vocabulary ids, shape ``(tokens,)``."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PackedTokens:
@@ -46,11 +49,28 @@ class PackedTokens:
         The first `first_segment` tokens of every row are of the first segment, the rest of the
         second; None: there is no second.
         """
-        offsets = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum([len(row) for row in rows], out=offsets[1:])
-        ids = np.fromiter(chain.from_iterable(rows), np.int32, offsets[-1])
+        lengths = np.array([len(row) for row in rows], np.int64)
+        ids = np.fromiter(chain.from_iterable(rows), np.int32, lengths.sum())
+        return cls._laid(ids, lengths, first_segment)
+
+    @classmethod
+    def framed(
+        cls, begin: Ids, rows: Sequence[Ids], end: Ids, first_segment: int | None = None
+    ) -> PackedTokens:
+        """`pack` of ``begin, row, end`` for each row."""
+        lengths = np.array([len(row) for row in rows], np.int64) + (len(begin) + len(end))
+        parts = [part for row in rows for part in (begin, row, end)]
+        ids = np.concatenate(parts) if parts else np.zeros(0, np.int32)
+        return cls._laid(ids, lengths, first_segment)
+
+    @classmethod
+    def _laid(
+        cls, ids: Ids, lengths: npt.NDArray[np.int64], first_segment: int | None
+    ) -> PackedTokens:
+        offsets = np.zeros(len(lengths) + 1, np.int64)
+        np.cumsum(lengths, out=offsets[1:])
         type_ids = np.zeros(len(ids), np.int32)
         if first_segment is not None:
-            places = np.arange(len(ids)) - np.repeat(offsets[:-1], np.diff(offsets))
+            places = np.arange(len(ids)) - np.repeat(offsets[:-1], lengths)
             type_ids[places >= first_segment] = 1
         return cls(ids, type_ids, offsets)

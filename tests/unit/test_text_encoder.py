@@ -39,6 +39,10 @@ def row(tokens, index):
     return tokens.ids[part].tolist(), tokens.type_ids[part].tolist()
 
 
+def products(encoder, texts):
+    return [ids.tolist() for ids in encoder.product_ids(texts)]
+
+
 def test_a_pair_is_query_and_product_in_one_row(encoder, ids):
     """[CLS] query [SEP] is segment 0, product [SEP] is segment 1."""
     query, product = ids("garden hose"), ids("green hose 15 m")
@@ -62,15 +66,15 @@ def test_a_long_product_never_shortens_the_query(encoder, ids):
     words = "one two three four five six seven eight nine ten"
     tokens = encoder.pairs(words, [words])
     assert row(tokens, 0)[0] == [CLS, *ids("one two three four"), SEP, *ids(words)[:6], SEP]
-    assert encoder.query_ids(words) == ids(words)[:4]
-    assert encoder.product_ids([words, "one"]) == [ids(words)[:6], ids("one")]
+    assert encoder.query_ids(words).tolist() == ids(words)[:4]
+    assert products(encoder, [words, "one"]) == [ids(words)[:6], ids("one")]
 
 
 def test_the_cut_is_by_tokens_not_by_words(encoder, ids):
     """A word of many tokens may lose its end."""
     long_word = "antidisestablishmentarianism"
     assert len(ids(long_word)) > 6
-    assert encoder.product_ids([long_word]) == [ids(long_word)[:6]]
+    assert products(encoder, [long_word]) == [ids(long_word)[:6]]
 
 
 @pytest.mark.parametrize("word", ["[SEP]", "[CLS]", "[PAD]", "[MASK]", "[UNK]"])
@@ -78,7 +82,7 @@ def test_special_tokens_in_a_text_are_plain_text(encoder, ids, word):
     """Nobody ends the query early by writing the separator into it."""
     special = ids(word)
     assert len(special) == 1
-    spelt = encoder.query_ids(word)
+    spelt = encoder.query_ids(word).tolist()
     assert len(spelt) >= 3
     assert special[0] not in spelt
     tokens = encoder.pairs(word, [word])
@@ -88,13 +92,13 @@ def test_special_tokens_in_a_text_are_plain_text(encoder, ids, word):
 
 @pytest.mark.parametrize("blank", [" ", "\n", "\x00", "\u2003", "\ud800"])
 def test_blanks_before_a_text_do_not_use_up_its_limit(encoder, ids, blank):
-    assert encoder.query_ids(blank * 5000 + "oak") == ids("oak")
-    assert encoder.product_ids(["oak" + blank * 5000 + "shelf"]) == [ids("oak shelf")]
+    assert encoder.query_ids(blank * 5000 + "oak").tolist() == ids("oak")
+    assert products(encoder, ["oak" + blank * 5000 + "shelf"]) == [ids("oak shelf")]
 
 
 def test_megabytes_are_cut_like_any_text(encoder, ids):
     """What stands past the limit is not read, whatever its size."""
-    assert encoder.product_ids(["oak shelf " * 100_000]) == [ids("oak shelf " * 3)]
+    assert products(encoder, ["oak shelf " * 100_000]) == [ids("oak shelf " * 3)]
 
 
 def test_no_products_are_no_rows(encoder):
@@ -119,3 +123,19 @@ def test_what_is_no_bert_tokenizer_is_refused(tokenizer_json):
     data["post_processor"] = None
     with pytest.raises(ArtifactError, match="not of the BERT family"):
         TextEncoder(json.dumps(data), recipe)
+
+
+def test_a_product_is_tokenised_once(encoder, monkeypatch):
+    """Its tokens are those of the first time, whatever stands beside it and for whatever query."""
+    asked = []
+    tokenise = encoder._ids
+    monkeypatch.setattr(
+        encoder, "_ids", lambda texts, most: asked.extend(texts) or tokenise(texts, most)
+    )
+    first = encoder.pairs("hose", ["red oak", "blue oak"])
+    again = encoder.pairs("hose", ["new", "blue oak", "red oak", "red oak"])
+    assert asked == ["hose", "red oak", "blue oak", "hose", "new"]
+    assert row(again, 1) == row(first, 1)
+    assert row(again, 2) == row(again, 3) == row(first, 0)
+    encoder.texts(["red oak"])
+    assert asked[5:] == ["red oak"], "a text that is encoded once in its life takes no place"
