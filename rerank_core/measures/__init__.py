@@ -1,5 +1,6 @@
 """Ranking quality: measures, runs and judgments, paired tests."""
 
+from rerank_core.measures.agreement import Equivalence, equivalence_test, kendall_tau
 from rerank_core.measures.beir import BeirFolder, Judgments
 from rerank_core.measures.evaluation import (
     Evaluation,
@@ -18,6 +19,7 @@ from rerank_core.measures.spearman import spearman
 
 __all__ = [
     "BeirFolder",
+    "Equivalence",
     "Evaluation",
     "Interval",
     "Judgments",
@@ -26,8 +28,10 @@ __all__ = [
     "Run",
     "Scale",
     "bootstrap",
+    "equivalence_test",
     "evaluate_funnel",
     "evaluate_judged_list",
+    "kendall_tau",
     "mixed",
     "ndcg",
     "paired_test",

@@ -43,10 +43,7 @@ def paired_test(
     that it is never 0. Raises `InputError` where the queries differ or there are none. Smucker,
     Allan and Carterette 2007.
     """
-    if ours.keys() != theirs.keys():
-        odd = sorted(ours.keys() ^ theirs.keys())
-        raise InputError("queries", f"measured on one side only: {', '.join(odd[:5])}")
-    differences = {query: value - theirs[query] for query, value in ours.items()}
+    differences = paired_differences(ours, theirs)
     values = _array(differences)
     observed = abs(values.mean())
     random = np.random.default_rng(seed)
@@ -60,6 +57,16 @@ def paired_test(
         p_value=(1 + as_far) / (1 + flips),
         queries=len(values),
     )
+
+
+def paired_differences(
+    ours: Mapping[str, float], theirs: Mapping[str, float]
+) -> dict[str, float]:
+    """ours - theirs by query. Raises `InputError` where the queries differ."""
+    if ours.keys() != theirs.keys():
+        odd = sorted(ours.keys() ^ theirs.keys())
+        raise InputError("queries", f"measured on one side only: {', '.join(odd[:5])}")
+    return {query: value - theirs[query] for query, value in ours.items()}
 
 
 def bootstrap(
