@@ -16,7 +16,6 @@ from rerank_core.cluster.resolver import AliasResolver, Resolved
 from rerank_core.cluster.retrieval import IndexGoneError, LegAnswer, LegCall, Retrieved, retrieve
 from rerank_core.engine import BiEncoder, CrossEncoder, Engine
 from rerank_core.errors import (
-    ClusterUnavailable,
     DeadlineError,
     InputError,
     NotFoundError,
@@ -198,8 +197,10 @@ class Funnel:
         calls = _leg_calls(run, resolved, vector)
         with run.stages.timed("retrieve"):
             retrieved = await retrieve(self._client, resolved.index, calls, run.remaining_s())
-        for leg, reason in retrieved.failures.items():
-            run.degrade(Degraded.LEG_FAILED, ClusterUnavailable(f"leg {leg}: {reason}"))
+        for leg, error in retrieved.failures.items():
+            # Its kind alone: the cluster's reason may quote the query.
+            _log.warning("leg failed", leg=leg, error=type(error).__name__)
+            run.degrade(Degraded.LEG_FAILED, error)
         return resolved, encoder, retrieved
 
     async def _embed(

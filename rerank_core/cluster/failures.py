@@ -13,6 +13,7 @@ import opensearchpy
 import urllib3.exceptions
 
 from rerank_core.errors import (
+    ClusterError,
     ClusterRefused,
     ClusterTimeout,
     ClusterUnavailable,
@@ -102,7 +103,7 @@ def _answered(error: opensearchpy.TransportError, doing: str) -> RerankError:
     return refusal(status, {"error": error.error, **answer}, doing)
 
 
-def refusal(status: int, answer: Mapping[str, Any], doing: str) -> RerankError:
+def refusal(status: int, answer: Mapping[str, Any], doing: str) -> ClusterError:
     """What an HTTP status of the cluster's means, with its own reason; `answer` is its JSON.
 
     Also for one part of a multi-search, which has a status of its own. `cluster_errors` says which

@@ -11,7 +11,7 @@ from opensearchpy import AsyncOpenSearch
 
 from rerank_core.cluster.failures import cluster_errors, reason_of, refusal, root_cause
 from rerank_core.cluster.profile import Leg
-from rerank_core.errors import ReleaseError, RerankError
+from rerank_core.errors import ClusterError, ClusterTimeout, ClusterUnavailable, ReleaseError
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Retrieved:
     """The legs that answered, and why others did not, or not whole."""
 
     answers: Mapping[Leg, LegAnswer]
-    failures: Mapping[Leg, str] = field(default_factory=dict)
+    failures: Mapping[Leg, ClusterError] = field(default_factory=dict)
     """A leg that answered in part is here and in `answers`, too."""
 
 
@@ -72,21 +72,19 @@ async def retrieve(
     with cluster_errors(f"searching {index}"):
         answer = await client.msearch_template(body=body, request_timeout=timeout_s)
     answers: dict[Leg, LegAnswer] = {}
-    failures: dict[Leg, str] = {}
-    refused: RerankError | None = None
+    failures: dict[Leg, ClusterError] = {}
     for leg, response in zip(calls, answer["responses"], strict=True):
+        doing = f"searching {index}, leg {leg}"
         if "error" in response:
             _raise_if_not_the_query(index, calls[leg], response)
-            failures[leg] = reason_of(response)
-            status = int(response.get("status", 500))
-            refused = refused or refusal(status, response, f"searching {index}, leg {leg}")
+            failures[leg] = refusal(int(response.get("status", 500)), response, doing)
             continue
         answers[leg] = _read_leg(response)
-        if missing := _missing(response):
+        if missing := _missing(response, doing):
             failures[leg] = missing
             answers[leg] = replace(answers[leg], total_is_exact=False)
-    if refused and not answers:
-        raise refused
+    if not answers:
+        raise next(iter(failures.values()))
     return Retrieved(answers, failures)
 
 
@@ -101,14 +99,16 @@ def _read_leg(response: Mapping[str, Any]) -> LegAnswer:
     return LegAnswer(hits, total["value"], total["relation"] == "eq", facets)
 
 
-def _missing(response: Mapping[str, Any]) -> str:
-    """Why the answer is not of the whole index; empty where it is."""
+def _missing(response: Mapping[str, Any], doing: str) -> ClusterError | None:
+    """Why the answer is not of the whole index; None where it is."""
     shards = response.get("_shards", {})
     if failed := shards.get("failed", 0):
         [first, *_] = shards.get("failures") or [{}]
         reason = reason_of({"error": first.get("reason")})
-        return f"{failed} of {shards['total']} shards failed: {reason}"
-    return "the shards ran out of time" if response.get("timed_out") else ""
+        return ClusterUnavailable(f"{doing}: {failed} of {shards['total']} shards failed: {reason}")
+    if response.get("timed_out"):
+        return ClusterTimeout(f"{doing}: the shards ran out of time")
+    return None
 
 
 def _raise_if_not_the_query(index: str, call: LegCall, response: Mapping[str, Any]) -> None:

@@ -42,6 +42,13 @@ def refused(status: int, kind: str = "parsing_exception") -> dict[str, Any]:
     return {"error": {"root_cause": [{"type": kind, "reason": "why"}]}, "status": status}
 
 
+def reasons(retrieved: Retrieved) -> dict[str, str]:
+    return {
+        leg: str(error).removeprefix(f"searching products-1, leg {leg}: ")
+        for leg, error in retrieved.failures.items()
+    }
+
+
 async def ask(lexical: dict[str, Any], vector: dict[str, Any]) -> Retrieved:
     async def answer(_: web.Request) -> web.Response:
         return web.json_response({"took": 1, "responses": [lexical, vector]})
@@ -68,7 +75,7 @@ async def test_a_leg_that_answers_in_part_is_kept_and_told(
     assert [hit.id for hit in lexical.hits] == ["a"]
     assert (lexical.total, lexical.total_is_exact) == (1, False)
     assert retrieved.answers["vector"].total_is_exact
-    assert retrieved.failures == {"lexical": why}
+    assert reasons(retrieved) == {"lexical": why}
 
 
 async def test_whole_answers_have_no_failures() -> None:
@@ -80,13 +87,15 @@ async def test_whole_answers_have_no_failures() -> None:
 async def test_a_leg_that_fails_beside_another_is_told() -> None:
     """By the cluster's own reason, also where that is one string."""
     retrieved = await ask(WHOLE, refused(503))
-    assert retrieved.failures == {"vector": "why"}
+    assert reasons(retrieved) == {"vector": "the cluster answers 503: why"}
+    assert isinstance(retrieved.failures["vector"], ClusterUnavailable)
     assert set(retrieved.answers) == {"lexical"}
 
     retrieved = await ask(WHOLE, {"error": "plain\nwords", "status": 500})
-    assert retrieved.failures == {"vector": "plain words"}
+    assert reasons(retrieved) == {"vector": "the cluster answers 500: plain words"}
+    assert isinstance(retrieved.failures["vector"], ClusterRefused)
     retrieved = await ask(WHOLE, {"error": {"root_cause": ["odd"], "type": "t"}, "status": 500})
-    assert retrieved.failures == {"vector": "t"}
+    assert reasons(retrieved) == {"vector": "the cluster answers 500: t"}
 
 
 @pytest.mark.parametrize(
