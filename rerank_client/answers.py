@@ -138,3 +138,7 @@ class ModelDescription:
     licence: str
     loaded: tuple[str, ...]
     """Names of all models of the server."""
+    path_reason: str
+    """Why it computes on its numeric path."""
+    path_is_fallback: bool
+    """Another path was wanted and could not be had."""

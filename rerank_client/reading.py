@@ -90,6 +90,8 @@ def read_model(message: pb.ModelInfoResponse) -> ModelDescription:
         dimensions=message.dimensions,
         licence=message.licence,
         loaded=tuple(message.loaded),
+        path_reason=message.path_reason,
+        path_is_fallback=message.path_is_fallback,
     )
 
 

@@ -33,4 +33,6 @@ def write_model_info(served: AnyServed, models: Models) -> pb.ModelInfoResponse:
         dimensions=model.dimensions if isinstance(model, BiEncoder) else 0,
         licence=manifest.licence.name,
         loaded=models.names,
+        path_reason=model.path_reason,
+        path_is_fallback=model.path_fallback,
     )

@@ -201,6 +201,8 @@ def test_models_describe_themselves(channel, models):
     assert cross.recipe_hash == RECIPE.hash
     assert (cross.calibrated, cross.dimensions, cross.licence) == (True, 0, "test-only")
     assert list(cross.loaded) == ["cross", "bi"]
+    assert cross.path_reason
+    assert not cross.path_is_fallback
     bi = stub.ModelInfo(pb.ModelInfoRequest(model="bi"), timeout=PATIENCE_S)
     assert (bi.kind, bi.dimensions, bi.is_default) == (pb.MODEL_KIND_BI_ENCODER, 32, True)
     assert bi.version.hash == open_artifact(models[1]).manifest.model_hash

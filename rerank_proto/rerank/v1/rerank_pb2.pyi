@@ -996,6 +996,8 @@ class ModelInfoResponse(_message.Message):
     DIMENSIONS_FIELD_NUMBER: _builtins.int
     LICENCE_FIELD_NUMBER: _builtins.int
     LOADED_FIELD_NUMBER: _builtins.int
+    PATH_REASON_FIELD_NUMBER: _builtins.int
+    PATH_IS_FALLBACK_FIELD_NUMBER: _builtins.int
     kind: Global___ModelKind.ValueType
     """What it is for."""
     is_default: _builtins.bool
@@ -1013,6 +1015,10 @@ class ModelInfoResponse(_message.Message):
     """Of a bi-encoder's vectors; 0 for a cross-encoder."""
     licence: _builtins.str
     """The licence of the weights, as the artifact states it."""
+    path_reason: _builtins.str
+    """Why it computes on the numeric path that it does, for people."""
+    path_is_fallback: _builtins.bool
+    """True where another path was wanted and could not be had."""
     @_builtins.property
     def version(self) -> Global___ModelVersion: ...
     @_builtins.property
@@ -1038,10 +1044,12 @@ class ModelInfoResponse(_message.Message):
         dimensions: _builtins.int = ...,
         licence: _builtins.str = ...,
         loaded: _abc.Iterable[_builtins.str] | None = ...,
+        path_reason: _builtins.str = ...,
+        path_is_fallback: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibrated", b"calibrated", "deterministic", b"deterministic", "dimensions", b"dimensions", "is_default", b"is_default", "kind", b"kind", "licence", b"licence", "loaded", b"loaded", "product_tokens", b"product_tokens", "query_tokens", b"query_tokens", "recipe_fields", b"recipe_fields", "recipe_hash", b"recipe_hash", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibrated", b"calibrated", "deterministic", b"deterministic", "dimensions", b"dimensions", "is_default", b"is_default", "kind", b"kind", "licence", b"licence", "loaded", b"loaded", "path_is_fallback", b"path_is_fallback", "path_reason", b"path_reason", "product_tokens", b"product_tokens", "query_tokens", b"query_tokens", "recipe_fields", b"recipe_fields", "recipe_hash", b"recipe_hash", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
