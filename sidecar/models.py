@@ -7,11 +7,12 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from rerank_core.artifact import Artifact, open_named
+from rerank_core.artifact import open_named
 from rerank_core.engine import (
     BiEncoder,
     CrossEncoder,
     Engine,
+    Model,
     load_bi_encoder,
     load_cross_encoder,
 )
@@ -102,8 +103,11 @@ def load_models(settings: ModelSettings, engine: Engine) -> Models:
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"models: two are named {name!r}; rename one's folder")
-    reranker = load_cross_encoder(_open(settings.reranker))
-    encoders = [load_bi_encoder(_open(place)) for place in settings.encoders]
+    reranker = load_cross_encoder(open_named(settings.reranker))
+    encoders = [load_bi_encoder(open_named(place)) for place in settings.encoders]
+    models: list[Model] = [reranker, *encoders]
+    for name, model in zip(names, models, strict=True):
+        _tell(name, model)
     try:
         for _ in engine.submit(reranker, "query", _WARM_TEXTS):
             pass
@@ -121,19 +125,23 @@ def load_models(settings: ModelSettings, engine: Engine) -> Models:
 _WARM_TEXTS = ["text", "text " * 512]
 
 
-def _open(place: str) -> Artifact:
-    artifact = open_named(place)
-    manifest = artifact.manifest
-    _log.info(
+def _tell(name: str, model: Model) -> None:
+    """One line a model, a warning where it computes otherwise than was wanted."""
+    manifest = model.artifact.manifest
+    tell = _log.warning if model.path_fallback else _log.info
+    tell(
         "model",
-        name=model_name(place),
+        name=name,
         kind=manifest.kind,
         hash=manifest.model_hash[:SHORT_HASH],
+        numeric_path=model.numeric_path,
+        reason=model.path_reason,
+        fallback=model.path_fallback,
+        deterministic=model.deterministic,
         licence=manifest.licence.name,
     )
     if manifest.licence.notice:
-        _log.warning("licence", name=model_name(place), notice=manifest.licence.notice)
-    return artifact
+        _log.warning("licence", name=name, notice=manifest.licence.notice)
 
 
 def _names(served: tuple[Served[AnyModel], ...]) -> tuple[str, ...]:

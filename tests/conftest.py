@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import shutil
 import signal
 import uuid
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +20,39 @@ from rerank_core.cluster.connection import ClusterSettings, connect
 # Tests that press Ctrl-C on a program need it back, whoever started them.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@cache
+def _no_kernel_reason() -> str | None:
+    """Why no native kernel was built here, as CMakeLists.txt decides it; None where one belongs.
+
+    A kernel that is missing beside a compiler is a fault, and its tests say so.
+    """
+    import rerank_core.engine  # noqa: PLC0415  collecting a client's test needs no engine
+
+    if any(
+        (Path(folder) / "librerank_native.so").exists() for folder in rerank_core.engine.__path__
+    ):
+        return None
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return f"it is for x86-64, this is {platform.machine()}"
+    compilers = (os.environ.get("CXX"), "c++", "g++", "clang++")
+    if any(shutil.which(name) for name in compilers if name):
+        return None
+    return "no C++ compiler here"
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Tests of the native kernel are left out where it was not to be built, and only there."""
+    if collection_path.name.startswith("test_native_") and _no_kernel_reason():
+        return True
+    return None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says so, once."""
+    if reason := _no_kernel_reason():
+        terminalreporter.write_line(f"test_native_* left out, the kernel was not built: {reason}")
 
 
 @pytest.fixture(scope="session")

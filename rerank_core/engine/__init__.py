@@ -11,7 +11,7 @@ from rerank_core.engine.model import (
     load_cross_encoder,
 )
 from rerank_core.engine.queue import Priority
-from rerank_core.engine.selection import CHOICE_VARIABLE, chosen_path
+from rerank_core.engine.selection import CHOICE_VARIABLE, chosen_path, path_choice
 from rerank_core.engine.stream import Ended, Scored, ScoreStream
 from rerank_core.engine.times import WorkTimes
 
@@ -31,5 +31,6 @@ __all__ = [
     "chosen_path",
     "load_bi_encoder",
     "load_cross_encoder",
+    "path_choice",
     "usable_cores",
 ]

@@ -10,26 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank_core.artifact import Artifact
-from rerank_core.engine.graph import EncoderGraph
-from rerank_core.engine.onnx_path import ExportedOnnxPath, OnnxPath
 from rerank_core.engine.path import NumericPath
-from rerank_core.engine.selection import (
-    LoadedPath,
-    PathChoice,
-    chosen_path,
-    encoder_graph,
-    load_path,
-)
-from rerank_core.engine.shape import BertShape, Pooling, read_pooling, read_shape
-from rerank_core.engine.weights import Weights, read_weights
+from rerank_core.engine.selection import PathChoice, chosen_path, load_path
+from rerank_core.engine.shape import BertShape, read_pooling, read_shape
 from rerank_core.errors import ArtifactError
 from rerank_core.text import PackedTokens, TextEncoder
-
-_WEIGHTS = "model.safetensors"
-_EXPORTED = "onnx/model.onnx"
-_PORTABLE = "onnxruntime"
-_ASKED_FOR = "ONNX Runtime was asked for"
-
 
 Product: TypeAlias = str | Mapping[str, object]
 """Its text, or the fields that the model's recipe makes text of."""
@@ -45,7 +30,7 @@ class Model:
     path_reason: str
     """Why it computes on this path."""
     path_fallback: bool
-    """The native kernel was wanted and is not what runs: worth a warning."""
+    """Another path was wanted than what runs: worth a warning."""
 
     @property
     def name(self) -> str:
@@ -105,12 +90,12 @@ class BiEncoder(Model):
 def load_cross_encoder(artifact: Artifact, choice: PathChoice | None = None) -> CrossEncoder:
     """A cross-encoder, computed from the folder's weights on the path that `choice` gives.
 
-    None is the environment's choice. An exported `onnx/model.onnx` is used only where there are
-    no weights. Raises `ArtifactError`, and `SetupError` for a choice that cannot be met.
+    None is the environment's choice. Raises `ArtifactError`, and `SetupError` for a choice that
+    cannot be met.
     """
     _require(artifact, "cross-encoder")
     shape = read_shape(artifact)
-    loaded = _load(artifact, shape, None, choice or chosen_path())
+    loaded = load_path(artifact, shape, None, choice or chosen_path())
     columns = loaded.path.columns
     if artifact.manifest.output.index not in range(columns):
         raise ArtifactError(
@@ -125,39 +110,19 @@ def load_bi_encoder(artifact: Artifact, choice: PathChoice | None = None) -> BiE
     """A bi-encoder; as `load_cross_encoder`."""
     _require(artifact, "bi-encoder")
     shape = read_shape(artifact)
-    loaded = _load(artifact, shape, read_pooling(artifact), choice or chosen_path())
+    loaded = load_path(artifact, shape, read_pooling(artifact), choice or chosen_path())
     text = _text_encoder(artifact, shape)
     return BiEncoder(artifact, text, loaded.path, loaded.reason, loaded.fallback)
 
 
-def _load(
-    artifact: Artifact, shape: BertShape, pooling: Pooling | None, choice: PathChoice
-) -> LoadedPath:
-    if not (artifact.folder / _WEIGHTS).is_file():
-        if choice == "native":
-            raise ArtifactError(
-                f"{artifact.folder / _WEIGHTS}: missing; the native kernel computes from weights"
-            )
-        exported = ExportedOnnxPath(artifact.folder / _EXPORTED, pooling)
-        return LoadedPath(exported, f"the folder has no {_WEIGHTS}", fallback=choice != _PORTABLE)
-    if choice == _PORTABLE:
-        return LoadedPath(OnnxPath(_graph(artifact, shape, pooling)), _ASKED_FOR, fallback=False)
-    return load_path(_weights(artifact, shape, pooling), shape, pooling, choice)
-
-
-def _weights(artifact: Artifact, shape: BertShape, pooling: Pooling | None) -> Weights:
-    return read_weights(artifact.folder / _WEIGHTS, shape, classifier=pooling is None)
-
-
-def _graph(artifact: Artifact, shape: BertShape, pooling: Pooling | None) -> EncoderGraph:
-    # The tensors end with this call; a graph holds its own, so a model is in memory once less
-    # while its session is made.
-    return encoder_graph(_weights(artifact, shape, pooling), shape, pooling)
-
-
 def _text_encoder(artifact: Artifact, shape: BertShape) -> TextEncoder:
     tokenizer_json = (artifact.folder / "tokenizer.json").read_text(encoding="utf-8")
-    encoder = TextEncoder(tokenizer_json, artifact.manifest.recipe)
+    try:
+        encoder = TextEncoder(tokenizer_json, artifact.manifest.recipe)
+    except ArtifactError as error:
+        raise ArtifactError(
+            f"{artifact.folder}: {error}; take tokenizer and weights from one model"
+        ) from error
     if encoder.vocabulary_size > shape.vocabulary:
         raise ArtifactError(
             f"{artifact.folder}: tokenizer.json has ids up to {encoder.vocabulary_size - 1}, the "

@@ -17,21 +17,19 @@ from rerank_core.text import PackedTokens
 # Enough to fill the matrix kernels, small enough to stay in cache and to stop soon at a deadline.
 _UNIT_TOKENS = 1024
 
+CPU = "CPUExecutionProvider"
+
 
 class OnnxPath:
-    """An encoder as a graph built from its weights, fp32."""
+    """An encoder as a graph built from its weights; fp32 without further words."""
 
-    name = "onnxruntime-fp32"
-    deterministic = False
-
-    def __init__(self, graph: EncoderGraph) -> None:
+    def __init__(
+        self, graph: EncoderGraph, name: str = "onnxruntime-fp32", *, deterministic: bool = False
+    ) -> None:
         self.columns = graph.columns
-        options = session_options()
-        names = list(graph.initializers)
-        # The session takes copies while it is made; these arrays end with this call.
-        values = [ort.OrtValue.ortvalue_from_numpy(graph.initializers[name]) for name in names]
-        options.add_external_initializers(names, values)
-        self._session = _session(graph.model.SerializeToString(), options)
+        self.name = name
+        self.deterministic = deterministic
+        self._session = make_session(graph)
 
     def plan(self, tokens: PackedTokens) -> list[Rows]:
         """Units of equally long rows."""
@@ -39,10 +37,7 @@ class OnnxPath:
 
     def forward(self, tokens: PackedTokens) -> npt.NDArray[np.float32]:
         """Outputs of equally long rows, shape ``(rows, columns)``."""
-        ids, type_ids = rectangles(tokens)
-        positions = np.arange(ids.shape[1], dtype=np.int32)
-        feed = dict(zip(INPUTS, (ids, type_ids, positions), strict=True))
-        (output,) = self._session.run(None, feed)
+        (output,) = self._session.run(None, feed(tokens))
         return np.asarray(output, np.float32)
 
 
@@ -60,7 +55,7 @@ class ExportedOnnxPath:
     def __init__(self, path: Path, pooling: Pooling | None) -> None:
         """Raises `ArtifactError` where the file is no model of this kind; two rows are tried."""
         self._pooling = pooling
-        self._session = _session(str(path), session_options())
+        self._session = _session(str(path), _options())
         self._inputs = [item.name for item in self._session.get_inputs()]
         unknown = set(self._inputs) - {"input_ids", "attention_mask", "token_type_ids"}
         if unknown:
@@ -127,7 +122,26 @@ def rectangles(
     return tokens.ids.reshape(shape), tokens.type_ids.reshape(shape)
 
 
-def session_options() -> ort.SessionOptions:
+def feed(tokens: PackedTokens) -> dict[str, npt.NDArray[np.int32]]:
+    """Inputs of an `EncoderGraph` for equally long rows."""
+    ids, type_ids = rectangles(tokens)
+    positions = np.arange(ids.shape[1], dtype=np.int32)
+    return dict(zip(INPUTS, (ids, type_ids, positions), strict=True))
+
+
+def make_session(graph: EncoderGraph, provider: str = CPU) -> ort.InferenceSession:
+    """A session on one provider. It takes copies of the weights: the graph may end with the call.
+
+    Raises `ArtifactError` where ONNX Runtime refuses the graph.
+    """
+    options = _options()
+    names = list(graph.initializers)
+    values = [ort.OrtValue.ortvalue_from_numpy(graph.initializers[name]) for name in names]
+    options.add_external_initializers(names, values)
+    return _session(graph.model.SerializeToString(), options, provider)
+
+
+def _options() -> ort.SessionOptions:
     """One thread a call: the engine's workers are the threads."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
@@ -136,12 +150,14 @@ def session_options() -> ort.SessionOptions:
     return options
 
 
-def _session(model: bytes | str, options: ort.SessionOptions) -> ort.InferenceSession:
+def _session(
+    model: bytes | str, options: ort.SessionOptions, provider: str = CPU
+) -> ort.InferenceSession:
     try:
         session = ort.InferenceSession(
             model,
             options,
-            providers=["CPUExecutionProvider"],
+            providers=[provider],
             disabled_optimizers=["SkipLayerNormFusion"],
         )
     except Exception as error:  # onnxruntime raises many kinds, all of them here about the model

@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 
-from rerank_core.engine.graph import EncoderGraph, classifier_graph, embedding_graph
+from rerank_core.artifact import Artifact
+from rerank_core.engine.cuda_path import CudaPath
+from rerank_core.engine.graph import encoder_graph
 from rerank_core.engine.native import NativePath
-from rerank_core.engine.onnx_path import OnnxPath
+from rerank_core.engine.onnx_path import ExportedOnnxPath, OnnxPath
 from rerank_core.engine.path import NumericPath
 from rerank_core.engine.shape import BertShape, Pooling
-from rerank_core.engine.weights import Weights
-from rerank_core.errors import ConfigError, SetupError
+from rerank_core.engine.static_calibration import read_ranges
+from rerank_core.engine.static_path import static_int8_path
+from rerank_core.engine.weights import WEIGHTS_NAME, Weights, read_weights
+from rerank_core.errors import ArtifactError, ConfigError, SetupError
 from rerank_core.text import PackedTokens
 
-PathChoice = Literal["auto", "native", "onnxruntime"]
-"""auto: the native kernel where it runs and passes its test, ONNX Runtime otherwise."""
+PathChoice = Literal["auto", "native", "onnxruntime", "onnxruntime-int8", "cuda"]
+"""auto: the native kernel where it runs and passes its test, ONNX Runtime in fp32 otherwise.
+Every other word is met or refused."""
 
 CHOICE_VARIABLE = "RERANK_NUMERIC_PATH"
 
 # The reference, until int8 is shown to keep the quality of what is shipped: docs/decisions/0002.
-_DEFAULT = "onnxruntime"
+_DEFAULT: PathChoice = "onnxruntime"
 
 # int8 is within a few percent of fp32 on real models; a kernel that is wrong is off by the
 # outputs' own size.
 _TOLERATED_ERROR = 0.3
 _SAMPLE_LENGTHS = (4, 9, 17, 26, 33, 40, 64, 100)
+
+_EXPORTED = "onnx/model.onnx"
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,22 @@ class LoadedPath:
     path: NumericPath
     reason: str
     fallback: bool
-    """The native kernel was wanted and is not what runs: worth a warning."""
+    """Another path was wanted than what runs: worth a warning."""
+
+
+@dataclass(frozen=True)
+class EncoderSource:
+    """What a path is built from."""
+
+    read: Callable[[], Weights]
+    """Reads the weights. Called for each path that is built, so that none holds them for long."""
+    shape: BertShape
+    pooling: Pooling | None = None
+    """None: a classifier. Otherwise vectors of unit length."""
+    quantisation: Mapping[str, Any] | None = None
+    """As the manifest has it."""
+    name: str = "the model"
+    """In messages, such as its folder."""
 
 
 def chosen_path() -> PathChoice:
@@ -46,69 +70,103 @@ def chosen_path() -> PathChoice:
 
     Raises `ConfigError` for a word that is none.
     """
-    choice = os.environ.get(CHOICE_VARIABLE, _DEFAULT)
+    return path_choice(os.environ.get(CHOICE_VARIABLE, _DEFAULT), CHOICE_VARIABLE)
+
+
+def path_choice(word: str, where: str = "the numeric path") -> PathChoice:
+    """The choice that a word stands for; `where` it stood. Raises `ConfigError`."""
     for known in get_args(PathChoice):
-        if choice == known:
+        if word == known:
             return known  # type: ignore[no-any-return]  # get_args forgets the literal
-    raise ConfigError(
-        f"{CHOICE_VARIABLE} is {choice!r}; it may be {', '.join(get_args(PathChoice))}"
-    )
+    raise ConfigError(f"{where} is {word!r}; it may be {', '.join(get_args(PathChoice))}")
 
 
 def load_path(
-    weights: Weights,
-    shape: BertShape,
-    pooling: Pooling | None,
-    choice: PathChoice = "auto",
+    artifact: Artifact, shape: BertShape, pooling: Pooling | None, choice: PathChoice
 ) -> LoadedPath:
-    """A classifier, or with `pooling` vectors of unit length, on the best path that works here.
+    """The path of a model folder.
 
-    The native kernel is compared with fp32 on a built-in sample first. Under ``native`` a kernel
-    that is missing, refuses the model or fails the test raises `SetupError`.
+    An exported `onnx/model.onnx` is used only where there are no weights. Raises `SetupError` for
+    a folder that cannot be computed and for a choice that cannot be met.
     """
-    reference = OnnxPath(encoder_graph(weights, shape, pooling))
+    weights = artifact.folder / WEIGHTS_NAME
+    if weights.is_file():
+        return select_path(
+            EncoderSource(
+                lambda: read_weights(weights, shape, classifier=pooling is None),
+                shape,
+                pooling,
+                artifact.manifest.quantisation,
+                str(artifact.folder),
+            ),
+            choice,
+        )
+    if choice not in ("auto", "onnxruntime"):
+        raise ArtifactError(f"{weights}: missing; the path {choice} computes from weights")
+    path = ExportedOnnxPath(artifact.folder / _EXPORTED, pooling)
+    return LoadedPath(path, f"the folder has no {WEIGHTS_NAME}", fallback=choice == "auto")
+
+
+def select_path(source: EncoderSource, choice: PathChoice) -> LoadedPath:
+    """The path that `choice` gives, compared with fp32 on a built-in sample.
+
+    Raises `SetupError` where the choice cannot be met: what it needs is missing, the model is
+    refused, or the sample's outputs are wrong. Under ``auto`` fp32 takes over then.
+    """
+    reference = OnnxPath(encoder_graph(source.read(), source.shape, source.pooling))
+    sample = _sample(source.shape)
+    wanted = _outputs(reference, sample)
+    if not np.isfinite(wanted).all():
+        raise ArtifactError(
+            f"{source.name}: outputs on the built-in sample are NaN or infinite in fp32, the "
+            "weights are finite but too large; train or copy it anew"
+        )
     if choice == "onnxruntime":
-        return LoadedPath(reference, "ONNX Runtime was asked for", fallback=False)
+        return LoadedPath(reference, "fp32 on ONNX Runtime was chosen", fallback=False)
     try:
-        native = NativePath(weights, shape, pooling)
-        error = _tested_error(native, reference, shape)
+        path, what = _build(source, choice)
+        error = _tolerated(relative_error(_outputs(path, sample), wanted), what)
     except SetupError as problem:
-        if choice == "native":
+        if choice != "auto":
             raise
         return LoadedPath(reference, f"ONNX Runtime in place of native: {problem}", fallback=True)
     return LoadedPath(
-        native,
-        f"native kernel on {native.instruction_set}, within {error:.1%} of fp32 on "
-        "the built-in sample",
-        fallback=False,
+        path, f"{what}, within {error:.1%} of fp32 on the built-in sample", fallback=False
     )
 
 
-def _tested_error(native: NativePath, reference: NumericPath, shape: BertShape) -> float:
-    error = relative_error(native, reference, shape)
+def _build(source: EncoderSource, choice: PathChoice) -> tuple[NumericPath, str]:
+    """The path of a choice, and what it is called in a sentence."""
+    if choice == "cuda":
+        return CudaPath(source.read(), source.shape, source.pooling), "fp16 on CUDA"
+    if choice == "onnxruntime-int8":
+        ranges = read_ranges(source.quantisation, source.shape, source.name)
+        path = static_int8_path(source.read(), source.shape, source.pooling, ranges)
+        return path, "static int8 on ONNX Runtime"
+    native = NativePath(source.read(), source.shape, source.pooling)
+    return native, f"native kernel on {native.instruction_set}"
+
+
+def _tolerated(error: float, what: str) -> float:
     if not error <= _TOLERATED_ERROR:  # NaN must not pass
         raise SetupError(
-            f"on the built-in sample the native kernel ({native.instruction_set}) is off fp32 by "
-            f"{error:.0%} of the outputs' size"
+            f"{what} is off fp32 by {error:.0%} of the outputs' size on the built-in sample"
         )
     return error
 
 
-def encoder_graph(weights: Weights, shape: BertShape, pooling: Pooling | None) -> EncoderGraph:
-    """The graph of a classifier, or with `pooling` that of vectors."""
-    if pooling is None:
-        return classifier_graph(weights, shape)
-    return embedding_graph(weights, shape, pooling)
-
-
-def relative_error(path: NumericPath, reference: NumericPath, shape: BertShape) -> float:
-    """Root mean square difference on the built-in sample, relative to the reference's outputs."""
-    sample = _sample(shape)
-    rows = [sample.rows(np.array([row])) for row in range(len(sample))]
-    wanted = np.concatenate([reference.forward(row) for row in rows]).astype(np.float64)
-    found = path.forward(sample).astype(np.float64)
+def relative_error(found: npt.NDArray[np.float64], wanted: npt.NDArray[np.float64]) -> float:
+    """Root mean square difference, relative to the size of what is wanted."""
     size = max(float(np.sqrt((wanted**2).mean())), 1e-30)
     return float(np.sqrt(((found - wanted) ** 2).mean())) / size
+
+
+def _outputs(path: NumericPath, tokens: PackedTokens) -> npt.NDArray[np.float64]:
+    """In the path's own units, shape ``(rows, columns)``."""
+    outputs = np.empty((len(tokens), path.columns))
+    for rows in path.plan(tokens):
+        outputs[rows] = path.forward(tokens.rows(rows))
+    return outputs
 
 
 def _sample(shape: BertShape) -> PackedTokens:

@@ -18,6 +18,8 @@ Weights = Mapping[str, npt.NDArray[np.float32]]
 
 Size = tuple[int, ...]
 
+WEIGHTS_NAME = "model.safetensors"
+"""Where a model folder has them."""
 
 _FLOATS = ("F16", "F32", "F64")
 

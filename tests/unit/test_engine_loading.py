@@ -16,7 +16,7 @@ from transformers import AutoModel
 
 from rerank_core.artifact import Output, open_artifact, seal_artifact
 from rerank_core.engine import Engine, load_bi_encoder, load_cross_encoder
-from rerank_core.engine.graph import classifier_graph
+from rerank_core.engine.graph import encoder_graph
 from rerank_core.engine.onnx_path import OnnxPath
 from rerank_core.engine.shape import read_shape
 from rerank_core.engine.weights import read_weights
@@ -92,6 +92,17 @@ def test_a_tensor_that_is_wrong_is_named(cross, change, told):
     assert "model.safetensors" in message
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("choice", ["auto", "native", "onnxruntime", "onnxruntime-int8", "cuda"])
+def test_weights_that_are_not_finite_are_refused_on_every_path(cross, choice, value):
+    """By the tensor's name, before any path is built."""
+    stored = tensors(cross)
+    stored[WEIGHT][3, 4] = value
+    save_file(stored, cross / "model.safetensors")
+    with pytest.raises(ArtifactError, match=r"layer.1.output.dense.weight holds NaN or infinity"):
+        load_cross_encoder(open_artifact(cross), choice)
+
+
 def test_bfloat16_is_refused_with_the_mend(cross):
     stored = {name: torch.from_numpy(value).bfloat16() for name, value in tensors(cross).items()}
     save_torch(stored, cross / "model.safetensors")
@@ -161,6 +172,19 @@ def test_a_tokenizer_of_another_model_is_refused(cross):
     assert "tokenizer.json has ids up to 30522, the model reads 30522" in message
 
 
+def test_a_tokenizer_of_another_family_is_refused(cross):
+    """It would frame a pair with other tokens than the model was trained on."""
+    path = cross / "tokenizer.json"
+    data = json.loads(path.read_text()) | {"post_processor": None}
+    path.write_text(json.dumps(data))
+    assert "not of the BERT family" in refusal(load_cross_encoder, cross)
+
+
+def test_a_tokenizer_that_is_none_is_refused(cross):
+    (cross / "tokenizer.json").write_text("{}")
+    assert "tokenizer.json" in refusal(load_cross_encoder, cross)
+
+
 def test_an_output_that_the_classifier_lacks_is_refused(cross):
     recipe = ProductTextRecipe(fields=("title",))
     for index in (2, 3, -1):
@@ -214,7 +238,7 @@ def test_the_session_keeps_no_hold_on_the_arrays_it_was_made_from(cross):
     """ONNX Runtime copies the weights, which is why they need not live on beside it."""
     shape = read_shape(open_artifact(cross))
     weights = read_weights(cross / "model.safetensors", shape, classifier=True)
-    graph = classifier_graph(weights, shape)
+    graph = encoder_graph(weights, shape, None)
     path = OnnxPath(graph)
     tokens = load_cross_encoder(open_artifact(cross)).composer("hose")(["garden hose"])
     before = path.forward(tokens)

@@ -1,4 +1,4 @@
-"""Which path a model gets, and what is said about it."""
+"""Whether the native kernel is taken, and what is said about it."""
 
 from __future__ import annotations
 
@@ -6,101 +6,50 @@ import numpy as np
 import pytest
 
 from rerank_core.artifact import open_artifact
-from rerank_core.engine import load_bi_encoder, load_cross_encoder, native_library
+from rerank_core.engine import load_bi_encoder, load_cross_encoder
 from rerank_core.engine.native import NativePath
-from rerank_core.engine.selection import (
-    CHOICE_VARIABLE,
-    chosen_path,
-    load_path,
-)
+from rerank_core.engine.selection import EncoderSource, select_path
 from rerank_core.engine.shape import BertShape
-from rerank_core.errors import ConfigError, SetupError, ToolMissingError
+from rerank_core.errors import SetupError
 from tests.native_reference import random_weights
 from tests.tiny_models import make_bi_encoder, make_cross_encoder
 
 SHAPE = BertShape(2, 64, 4, 128, 50, 512, 2, 1e-12)
 
 
+def source(shape=SHAPE):
+    return EncoderSource(lambda: random_weights(shape), shape)
+
+
 def test_the_native_kernel_is_taken_and_says_so():
     """Where it runs, it is chosen; the reason names instruction set and error."""
-    loaded = load_path(random_weights(SHAPE), SHAPE, None)
+    loaded = select_path(source(), "auto")
     assert loaded.path.name == "native-int8"
     assert not loaded.fallback
+    assert loaded.reason.startswith("native kernel on ")
     assert "of fp32 on the built-in sample" in loaded.reason
-
-
-def test_onnxruntime_when_asked_for():
-    """A choice is no fallback."""
-    loaded = load_path(random_weights(SHAPE), SHAPE, None, "onnxruntime")
-    assert loaded.path.name == "onnxruntime-fp32"
-    assert not loaded.fallback
-
-
-def _without_library(monkeypatch):
-    def missing(_path=None):
-        raise ToolMissingError("the native kernel was not built with this package")
-
-    monkeypatch.setattr(native_library, "load_library", missing)
-
-
-def test_a_missing_kernel_falls_back_aloud(monkeypatch):
-    """A package built without a compiler serves on ONNX Runtime, and says why."""
-    _without_library(monkeypatch)
-    loaded = load_path(random_weights(SHAPE), SHAPE, "mean", None)
-    assert loaded.path.name == "onnxruntime-fp32"
-    assert loaded.fallback
-    assert "was not built" in loaded.reason
-
-
-def test_a_missing_kernel_is_an_error_where_it_was_asked_for(monkeypatch):
-    """A choice is never overruled in silence."""
-    _without_library(monkeypatch)
-    with pytest.raises(ToolMissingError):
-        load_path(random_weights(SHAPE), SHAPE, None, "native")
 
 
 def test_a_shape_beyond_the_kernel_falls_back():
     """What the kernel refuses runs on ONNX Runtime."""
-    shape = BertShape(1, 16, 1, 65_473, 5, 8, 2, 1e-12)
-    loaded = load_path(random_weights(shape), shape, None)
+    loaded = select_path(source(BertShape(1, 16, 1, 65_473, 5, 8, 2, 1e-12)), "auto")
     assert loaded.fallback
     assert "65,472" in loaded.reason
 
 
 def test_a_kernel_that_computes_wrongly_is_not_used(monkeypatch):
     """The self-test compares numbers: other weights than the reference's do not pass."""
-    weights = random_weights(SHAPE)
     honest = NativePath.__init__
 
     def other_weights(self, _weights, *rest, **named):
         honest(self, random_weights(SHAPE, seed=9), *rest, **named)
 
     monkeypatch.setattr(NativePath, "__init__", other_weights)
-    loaded = load_path(weights, SHAPE, None)
+    loaded = select_path(source(), "auto")
     assert loaded.fallback
     assert "off fp32" in loaded.reason
     with pytest.raises(SetupError, match="off fp32"):
-        load_path(weights, SHAPE, None, "native")
-
-
-def test_overflowing_weights_do_not_pass_the_test():
-    """Weights that make the outputs infinite or NaN in int8 are not served by it."""
-    weights = random_weights(SHAPE)
-    weights["encoder.layer.0.intermediate.dense.bias"][:] = 3e38
-    with np.errstate(all="ignore"):
-        loaded = load_path(weights, SHAPE, None)
-    assert loaded.fallback
-
-
-def test_the_environment_chooses(monkeypatch):
-    """The reference without the variable, its word with it, an error for a word that is none."""
-    monkeypatch.delenv(CHOICE_VARIABLE, raising=False)
-    assert chosen_path() == "onnxruntime"
-    monkeypatch.setenv(CHOICE_VARIABLE, "auto")
-    assert chosen_path() == "auto"
-    monkeypatch.setenv(CHOICE_VARIABLE, "gpu")
-    with pytest.raises(ConfigError, match="auto, native, onnxruntime"):
-        chosen_path()
+        select_path(source(), "native")
 
 
 @pytest.mark.parametrize("kind", ["cross-encoder", "bi-encoder"])

@@ -1,0 +1,130 @@
+"""Which path a model gets without the native kernel, and what is said about it."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+from rerank_core.artifact import open_artifact
+from rerank_core.engine import load_bi_encoder, load_cross_encoder, native_library
+from rerank_core.engine.selection import (
+    CHOICE_VARIABLE,
+    EncoderSource,
+    chosen_path,
+    relative_error,
+    select_path,
+)
+from rerank_core.engine.shape import BertShape
+from rerank_core.engine.static_calibration import measure_ranges
+from rerank_core.engine.static_graph import Ranges
+from rerank_core.errors import ArtifactError, ConfigError, SetupError, ToolMissingError
+from tests.native_reference import random_rows, random_weights
+from tests.tiny_models import make_bi_encoder, make_cross_encoder
+
+SHAPE = BertShape(2, 64, 4, 128, 50, 512, 2, 1e-12)
+
+
+def source(shape=SHAPE, pooling=None, quantisation=None, **random):
+    return EncoderSource(lambda: random_weights(shape, **random), shape, pooling, quantisation)
+
+
+def without_library(monkeypatch):
+    def missing(_path=None):
+        raise ToolMissingError("the native kernel was not built with this package")
+
+    monkeypatch.setattr(native_library, "load_library", missing)
+
+
+def test_onnxruntime_when_chosen():
+    """A choice is no fallback."""
+    loaded = select_path(source(), "onnxruntime")
+    assert loaded.path.name == "onnxruntime-fp32"
+    assert (loaded.reason, loaded.fallback) == ("fp32 on ONNX Runtime was chosen", False)
+
+
+def test_a_missing_kernel_falls_back_aloud(monkeypatch):
+    """A package built without a compiler serves on ONNX Runtime, and says why."""
+    without_library(monkeypatch)
+    loaded = select_path(source(pooling="mean"), "auto")
+    assert loaded.path.name == "onnxruntime-fp32"
+    assert loaded.fallback
+    assert "was not built" in loaded.reason
+
+
+def test_a_missing_kernel_is_an_error_where_it_was_asked_for(monkeypatch):
+    """A choice is never overruled in silence."""
+    without_library(monkeypatch)
+    with pytest.raises(ToolMissingError):
+        select_path(source(), "native")
+
+
+def calibrated(seed=0) -> Ranges:
+    rows = [random_rows(SHAPE, [30] * 4)]
+    return measure_ranges(random_weights(SHAPE, seed), SHAPE, None, rows, "made up").to_manifest()
+
+
+def test_static_int8_tells_its_error():
+    """Compared with fp32 on the built-in sample before it serves."""
+    loaded = select_path(source(quantisation=calibrated()), "onnxruntime-int8")
+    assert (loaded.path.name, loaded.fallback) == ("onnxruntime-int8", False)
+    assert loaded.reason.startswith("static int8 on ONNX Runtime, within ")
+
+
+def test_ranges_of_another_model_do_not_pass_the_test():
+    """Inputs far outside of the ranges are cut: the outputs are wrong, and that is refused."""
+    stored = calibrated()
+    stored["ranges"] = {name: [-0.01, 0.01] for name in stored["ranges"]}
+    with pytest.raises(SetupError, match="static int8 on ONNX Runtime is off fp32 by"):
+        select_path(source(quantisation=stored), "onnxruntime-int8")
+
+
+@pytest.mark.parametrize("choice", ["auto", "native", "onnxruntime", "onnxruntime-int8", "cuda"])
+def test_weights_that_overflow_are_refused_on_every_path(choice):
+    """They are finite, what they compute is not: no path may serve it."""
+    weights = random_weights(SHAPE)
+    weights["encoder.layer.0.intermediate.dense.bias"][:] = 3e38
+    overflowing = EncoderSource(lambda: weights, SHAPE, name="/models/big")
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(ArtifactError, match=r"/models/big: .* NaN or infinite in fp32"),
+    ):
+        select_path(overflowing, choice)
+
+
+def test_relative_error_by_hand():
+    """Of 3 and 4 by 0 and 5: sqrt(5) over 5; NaN stays NaN."""
+    assert relative_error(np.array([5.0, 5.0]), np.array([3.0, 4.0])) == pytest.approx(5**0.5 / 5)
+    assert np.isnan(relative_error(np.array([np.nan, 5.0]), np.array([3.0, 4.0])))
+
+
+def test_the_environment_chooses(monkeypatch):
+    """The reference without the variable, its word with it, an error for a word that is none."""
+    monkeypatch.delenv(CHOICE_VARIABLE, raising=False)
+    assert chosen_path() == "onnxruntime"
+    for word in ("auto", "onnxruntime-int8", "cuda"):
+        monkeypatch.setenv(CHOICE_VARIABLE, word)
+        assert chosen_path() == word
+    monkeypatch.setenv(CHOICE_VARIABLE, "gpu")
+    with pytest.raises(ConfigError, match="auto, native, onnxruntime, onnxruntime-int8, cuda"):
+        chosen_path()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    root = tmp_path_factory.mktemp("models")
+    return {"cross": make_cross_encoder(root / "cross"), "bi": make_bi_encoder(root / "bi")}
+
+
+@pytest.mark.parametrize("kind", ["cross", "bi"])
+@pytest.mark.parametrize("choice", ["native", "onnxruntime-int8", "cuda"])
+def test_without_weights_a_path_that_needs_them_is_refused(made, tmp_path, kind, choice):
+    """An exported graph computes on ONNX Runtime alone."""
+    folder = shutil.copytree(made[kind], tmp_path / kind)
+    (folder / "model.safetensors").unlink()
+    (folder / "onnx").mkdir()
+    (folder / "onnx/model.onnx").write_bytes(b"never read")
+    load = {"cross": load_cross_encoder, "bi": load_bi_encoder}[kind]
+    with pytest.raises(ArtifactError, match=f"missing; the path {choice} computes from weights"):
+        load(open_artifact(folder), choice)

@@ -1,0 +1,55 @@
+"""What the log says of the models when they are loaded."""
+
+from __future__ import annotations
+
+import pytest
+from structlog.testing import capture_logs
+
+from rerank_core.engine import CHOICE_VARIABLE, Engine, native_library
+from rerank_core.errors import ToolMissingError
+from sidecar.config import ModelSettings
+from sidecar.models import load_models
+from tests.tiny_models import make_bi_encoder, make_cross_encoder
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("models")
+    return ModelSettings(
+        reranker=str(make_cross_encoder(root / "cross")),
+        encoders=(str(make_bi_encoder(root / "bi")),),
+    )
+
+
+def logged(folders):
+    with Engine(1) as engine, capture_logs() as lines:
+        load_models(folders, engine)
+    return [line for line in lines if line["event"] == "model"]
+
+
+def test_one_line_a_model_with_its_path_and_why(folders, monkeypatch):
+    """The choice that was met is information."""
+    monkeypatch.setenv(CHOICE_VARIABLE, "onnxruntime")
+    lines = logged(folders)
+    assert [line["name"] for line in lines] == ["cross", "bi"]
+    for line in lines:
+        assert (line["log_level"], line["fallback"], line["deterministic"]) == (
+            "info",
+            False,
+            False,
+        )
+        assert line["numeric_path"] == "onnxruntime-fp32"
+        assert line["reason"] == "fp32 on ONNX Runtime was chosen"
+
+
+def test_a_fallback_is_a_warning(folders, monkeypatch):
+    """Whoever runs the server sees that it is slower than was wanted, and why."""
+
+    def missing(_path=None):
+        raise ToolMissingError("the native kernel was not built with this package")
+
+    monkeypatch.setattr(native_library, "load_library", missing)
+    monkeypatch.setenv(CHOICE_VARIABLE, "auto")
+    for line in logged(folders):
+        assert (line["log_level"], line["fallback"]) == ("warning", True)
+        assert "was not built" in line["reason"]
