@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -86,6 +87,37 @@ def measure(
         data,
         done=lambda one: console.print(comparison_table([one]), markup=False, soft_wrap=True),
     )
+
+
+@app.command()
+def gate(
+    folder: Annotated[str, typer.Argument(help="Model folder, or the name of a known one.")],
+    publication: _Publication,
+    data: Annotated[Path, typer.Option(help="Folder that holds the sets.")],
+    path: Annotated[str, typer.Option(help="Numeric path to judge.")] = "native",
+    out: Annotated[Path | None, typer.Option(help="File to keep the verdict in, as JSON.")] = None,
+) -> None:
+    """Holds a numeric path against fp32; exit status 1 where nDCG@10 is not shown to be kept."""
+    from distillation import gate as gates  # noqa: PLC0415 - torch loads only for work
+    from distillation.publication import read_publication  # noqa: PLC0415
+    from rerank_core.artifact import open_named  # noqa: PLC0415
+    from rerank_core.engine import Engine, load_cross_encoder, path_choice  # noqa: PLC0415
+
+    artifact = open_named(folder)
+    exact = load_cross_encoder(artifact, "onnxruntime")
+    judged = load_cross_encoder(artifact, path_choice(path))
+    verdicts = []
+    with Engine() as engine:
+        for one in read_publication(publication).sets:
+            if one.reporting_half:  # a part of a set that stands beside it
+                continue
+            verdicts.append(gates.judge(judged, exact, data, one, engine))
+            Console().print(gates.line(verdicts[-1]), markup=False, soft_wrap=True)
+    if out is not None:
+        text = json.dumps(gates.record(judged, verdicts), indent=2, ensure_ascii=False)
+        out.write_text(text + "\n", encoding="utf-8")
+    if not all(verdict.ndcg.holds for verdict in verdicts if verdict.ndcg.queries >= gates.ENOUGH):
+        raise RerankError(f"{judged.numeric_path} is not shown to rank as fp32 does")
 
 
 def main() -> None:

@@ -66,6 +66,11 @@ class GatedPath:
         """As within."""
         return self.within.columns
 
+    @property
+    def part_rows(self) -> int:
+        """128."""
+        return 128
+
     def plan(self, tokens: PackedTokens) -> Sequence[Rows]:
         """A unit a row."""
         return [np.array([row], np.intp) for row in range(len(tokens))]

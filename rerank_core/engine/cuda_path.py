@@ -21,6 +21,7 @@ _CUDA = "CUDAExecutionProvider"
 
 # A GPU is filled by many rows at once, and a launch costs the same for one row as for a hundred.
 _UNIT_TOKENS = 16_384
+_PART_ROWS = 1024
 
 
 class CudaPath:
@@ -28,6 +29,7 @@ class CudaPath:
 
     name = "cuda-fp16"
     deterministic = False
+    part_rows = _PART_ROWS
 
     def __init__(
         self,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from rerank_core.artifact import Artifact
+from rerank_core.engine.cost import CostModel
 from rerank_core.engine.path import NumericPath
 from rerank_core.engine.selection import PathChoice, chosen_path, load_path
 from rerank_core.engine.shape import BertShape, read_pooling, read_shape
@@ -31,6 +32,8 @@ class Model:
     """Why it computes on this path."""
     path_fallback: bool
     """Another path was wanted than what runs: worth a warning."""
+    cost: CostModel = field(default_factory=CostModel)
+    """Of the path's units; it learns while they are computed."""
 
     @property
     def name(self) -> str:
@@ -103,7 +106,8 @@ def load_cross_encoder(artifact: Artifact, choice: PathChoice | None = None) -> 
             f"has {columns} outputs, counted from 0; seal the folder with one of them"
         )
     text = _text_encoder(artifact, shape)
-    return CrossEncoder(artifact, text, loaded.path, loaded.reason, loaded.fallback)
+    cost = CostModel.measured(loaded.path, shape.positions)
+    return CrossEncoder(artifact, text, loaded.path, loaded.reason, loaded.fallback, cost)
 
 
 def load_bi_encoder(artifact: Artifact, choice: PathChoice | None = None) -> BiEncoder:

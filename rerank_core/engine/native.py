@@ -18,6 +18,9 @@ from rerank_core.engine.weights import Weights
 from rerank_core.errors import ArtifactError, ScoringError
 from rerank_core.text import PackedTokens
 
+# Units are neighbours, so a part needs to be no more than what fills a few.
+_PART_ROWS = 32
+
 # A unit goes through all layers while it is hot in cache. Fewer tokens read the weights more
 # often, more leave the cores unevenly loaded at the end of a request.
 _UNIT_TOKENS = 128
@@ -31,6 +34,7 @@ class NativePath:
 
     name = "native-int8"
     deterministic = True
+    part_rows = _PART_ROWS
 
     def __init__(
         self,

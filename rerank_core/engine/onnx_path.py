@@ -17,6 +17,9 @@ from rerank_core.text import PackedTokens
 # Enough to fill the matrix kernels, small enough to stay in cache and to stop soon at a deadline.
 _UNIT_TOKENS = 1024
 
+# Of 128 texts several have each length; more would keep the first scores waiting.
+PART_ROWS = 128
+
 CPU = "CPUExecutionProvider"
 
 
@@ -29,6 +32,7 @@ class OnnxPath:
         self.columns = graph.columns
         self.name = name
         self.deterministic = deterministic
+        self.part_rows = PART_ROWS
         self._session = make_session(graph)
 
     def plan(self, tokens: PackedTokens) -> list[Rows]:
@@ -51,6 +55,7 @@ class ExportedOnnxPath:
 
     name = "onnxruntime-exported"
     deterministic = False
+    part_rows = PART_ROWS
 
     def __init__(self, path: Path, pooling: Pooling | None) -> None:
         """Raises `ArtifactError` where the file is no model of this kind; two rows are tried."""

@@ -29,6 +29,14 @@ class NumericPath(Protocol):
     def deterministic(self) -> bool:
         """True where a row's output is bit-equal whatever it is computed with."""
 
+    @property
+    def part_rows(self) -> int:
+        """How many texts are tokenised in one turn.
+
+        Few, so that all workers tokenise at once and the first scores come soon; as many as
+        `plan` needs to make good units of.
+        """
+
     def plan(self, tokens: PackedTokens) -> Sequence[Rows]:
         """Splits rows into units of work, each row in one unit, the first rows first."""
 

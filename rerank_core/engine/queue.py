@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -12,6 +13,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from rerank_core.engine.cost import CostModel
 from rerank_core.engine.path import NumericPath, Rows
 from rerank_core.engine.stream import Ended
 from rerank_core.engine.times import WorkClock
@@ -43,11 +45,6 @@ class Sink(Protocol):
         """Computing raised."""
 
 
-# Texts tokenised in one turn: as long a turn as a unit's, so that the first scores come soon and a
-# request of thousands of texts does not keep a worker from the others.
-_TEXTS_A_TURN = 128
-
-
 class Unit(NamedTuple):
     """Rows that are computed together."""
 
@@ -68,17 +65,19 @@ class Request:
         compose: Callable[[slice], PackedTokens],
         texts: int,
         path: NumericPath,
+        cost: CostModel,
         sink: Sink,
         clock: WorkClock,
         deadline: float,
     ) -> None:
-        """`compose` gives the rows of a part of the `texts`."""
+        """`compose` gives the rows of a part of the `texts`; `cost` is of the path's units."""
         self._compose = compose
         self._parts = deque(
-            slice(start, min(start + _TEXTS_A_TURN, texts))
-            for start in range(0, texts, _TEXTS_A_TURN)
+            slice(start, min(start + path.part_rows, texts))
+            for start in range(0, texts, path.part_rows)
         )
         self._path = path
+        self._cost = cost
         self._sink = sink
         self._clock = clock
         self._deadline = deadline
@@ -86,6 +85,10 @@ class Request:
         self._units: deque[Unit] = deque()
         self._turns = 0
         """Taken and not done."""
+        self._computed = False
+        """Whether a unit is done."""
+        self._late = False
+        """Whether units were given up."""
 
     def live(self) -> bool:
         """Whether there is a point in going on; ends the request at its deadline."""
@@ -118,7 +121,9 @@ class Request:
         if more:
             requeue()
         composed: list[Unit] = []
-        if unit is not None:
+        if unit is not None and self._too_late(unit):
+            self._give_up()
+        elif unit is not None:
             with self._clock.scoring():
                 self._compute(unit)
         elif part is not None:
@@ -131,7 +136,7 @@ class Request:
             self._turns -= 1
             over = alone and not composed and not self._turns
         if over:
-            self._sink.finish(Ended.DONE)
+            self._sink.finish(Ended.DEADLINE if self._late else Ended.DONE)
         elif alone and composed:
             requeue()
 
@@ -139,8 +144,29 @@ class Request:
         tokens = self._compose(part)
         return [Unit(tokens.rows(rows), rows + part.start) for rows in self._path.plan(tokens)]
 
+    def _too_late(self, unit: Unit) -> bool:
+        """Whether the deadline would pass within the unit: it is not begun.
+
+        But for a request's first one. It is tried whatever it seems to cost, or else an estimate
+        that is too high would never be corrected.
+        """
+        if not self._computed or math.isinf(self._deadline):
+            return False
+        left_ms = (self._deadline - time.monotonic()) * 1e3
+        return self._cost.unit_ms(unit.tokens.lengths) > left_ms
+
+    def _give_up(self) -> None:
+        """Begins nothing more; what other workers have in hand is still of use."""
+        with self._lock:
+            self._late = True
+            self._units.clear()
+            self._parts.clear()
+
     def _compute(self, unit: Unit) -> None:
+        began = time.perf_counter()
         outputs = self._path.forward(unit.tokens)
+        self._cost.observe(unit.tokens.lengths, (time.perf_counter() - began) * 1e3)
+        self._computed = True
         if not np.isfinite(outputs).all():
             raise ScoringError("the model gave NaN or infinity")
         self._sink.accept(unit.rows, outputs)

@@ -7,6 +7,7 @@ from rerank_core.engine.onnx_path import OnnxPath
 from rerank_core.engine.shape import BertShape, Pooling
 from rerank_core.engine.static_graph import Ranges, StaticDense
 from rerank_core.engine.weights import Weights
+from rerank_core.hashing import hash_json
 
 
 def static_int8_path(
@@ -19,4 +20,6 @@ def static_int8_path(
     in their last bits.
     """
     graph = encoder_graph(weights, shape, pooling, StaticDense(ranges))
-    return OnnxPath(graph, "onnxruntime-int8", deterministic=True)
+    # Two calibrations of one model give two scores, so the name tells them apart.
+    calibration = hash_json({name: [*ends] for name, ends in ranges.items()})[:8]
+    return OnnxPath(graph, f"onnxruntime-int8-{calibration}", deterministic=True)

@@ -59,10 +59,8 @@ def paired_test(
     )
 
 
-def paired_differences(
-    ours: Mapping[str, float], theirs: Mapping[str, float]
-) -> dict[str, float]:
-    """ours - theirs by query. Raises `InputError` where the queries differ."""
+def paired_differences(ours: Mapping[str, float], theirs: Mapping[str, float]) -> dict[str, float]:
+    """Ours - theirs by query. Raises `InputError` where the queries differ."""
     if ours.keys() != theirs.keys():
         odd = sorted(ours.keys() ^ theirs.keys())
         raise InputError("queries", f"measured on one side only: {', '.join(odd[:5])}")

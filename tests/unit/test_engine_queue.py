@@ -6,6 +6,7 @@ import gc
 import threading
 import time
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from rerank_core.engine import (
     load_cross_encoder,
     usable_cores,
 )
+from rerank_core.engine.cost import CostModel
 from rerank_core.errors import ConfigError, DeadlineError, NotReadyError, ScoringError
 from tests.gated_path import Gate, eventually, gated
 from tests.tiny_models import make_bi_encoder, make_cross_encoder
@@ -146,6 +148,41 @@ def test_what_was_scored_by_the_deadline_is_kept(engine, cross, gate, expected):
     engine.close()
     assert only(log, "slow") == ["slow"] * 3
     assert min(stream.times.tokenize_ms, stream.times.score_ms) > 0
+
+
+def test_a_unit_that_would_pass_the_deadline_is_not_begun(engine, cross):
+    """By what units cost; the first is tried all the same, and what it gives is kept."""
+    log: list[str] = []
+    dear = replace(gated(cross, "dear", log), cost=CostModel((1e7, 0.0, 0.0)))
+    stream = engine.submit(dear, "hose", PRODUCTS, deadline=time.monotonic() + 600)
+    assert [index for index, _ in stream] == [0]
+    assert stream.ended is Ended.DEADLINE
+    assert only(log, "dear") == ["dear"]
+    assert len(list(engine.submit(dear, "hose", PRODUCTS))) == len(PRODUCTS), "no deadline, no cost"
+
+
+def test_giving_up_keeps_what_others_have_in_hand(cross, gate):
+    """Two workers: one sees that its next unit comes too late while the other is in one."""
+    log: list[str] = []
+    dear = replace(gated(cross, "dear", log, gate), cost=CostModel((1e7, 0.0, 0.0)))
+    with Engine(2) as two:
+        stream = two.submit(dear, "hose", PRODUCTS, deadline=time.monotonic() + 600)
+        eventually(lambda: log.count("dear") == 2)
+        gate.admit(1)
+        iterator = iter(stream)
+        scored = [next(iterator)]
+        gate.open()
+        scored += iterator
+    assert sorted(index for index, _ in scored) == [0, 1]
+    assert stream.ended is Ended.DEADLINE
+
+
+def test_units_that_were_computed_teach_what_they_cost(engine, cross):
+    """The figures of a model move with the machine."""
+    costly = replace(cross, cost=CostModel((1e7, 0.0, 0.0)))
+    list(engine.submit(costly, "hose", PRODUCTS))
+    assert costly.cost.load < 1
+    assert cross.cost.unit_ms(np.array([9])) > 0
 
 
 def test_cancelling_drops_the_units_that_have_not_begun(engine, cross, gate):

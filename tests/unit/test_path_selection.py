@@ -68,7 +68,8 @@ def calibrated(seed=0) -> Ranges:
 def test_static_int8_tells_its_error():
     """Compared with fp32 on the built-in sample before it serves."""
     loaded = select_path(source(quantisation=calibrated()), "onnxruntime-int8")
-    assert (loaded.path.name, loaded.fallback) == ("onnxruntime-int8", False)
+    assert loaded.path.name.startswith("onnxruntime-int8-")
+    assert not loaded.fallback
     assert loaded.reason.startswith("static int8 on ONNX Runtime, within ")
 
 
