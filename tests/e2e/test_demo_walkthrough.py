@@ -125,7 +125,7 @@ def test_the_command_shows_orders_times_and_quality(models, shop, alias, cluster
         assert re.search(rf"median of 10 searches.*{stage} \d+\.\d ms", done.stdout), stage
     for protocol in ("judged list", "funnel"):
         assert re.search(rf"{protocol} +│ +10 │ +0\.\d{{4}} │ +0\.\d{{4}} │", done.stdout), protocol
-    stays = rf"index {alias}-\w+ and its alias {alias} stay on {cluster.url}"
+    stays = rf"index {alias}-[\w-]+ and its alias {alias} stay on {cluster.url}"
     assert re.search(stays, done.stdout)
     assert _sidecars(tmp_path) == []
 
