@@ -1,0 +1,121 @@
+"""`benchmarks engine`: the sections, in their order."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from benchmarks.engine.against_peers import peer_trials
+from benchmarks.engine.bench import Bench, Tell
+from benchmarks.engine.forward import forward_trials, layer_trials, thread_trials
+from benchmarks.engine.profile import profiles
+from benchmarks.engine.scoring import load_paths
+from benchmarks.engine.tei_export import ABOUT, export_graph
+from benchmarks.engine.titles import title_trials
+from benchmarks.engine.tokenising import tokenising_trials
+from benchmarks.engine.workload import draw
+from benchmarks.machine import load_average, this_machine
+from benchmarks.results import FORMAT, EngineResult, Profile, Trial
+from rerank_core.artifact import open_named
+from rerank_core.engine import load_cross_encoder, usable_cores
+from rerank_core.measures import BeirFolder
+
+
+class Section(StrEnum):
+    """Parts of the benchmark, each of use alone."""
+
+    FORWARD = "forward"
+    TOKENISING = "tokenising"
+    THREADS = "threads"
+    LAYERS = "layers"
+    PROFILE = "profile"
+    TITLES = "titles"
+    PEERS = "peers"
+
+
+_TRIALS: dict[Section, Callable[[Bench], Iterator[Trial]]] = {
+    Section.FORWARD: forward_trials,
+    Section.TOKENISING: tokenising_trials,
+    Section.THREADS: thread_trials,
+    Section.LAYERS: layer_trials,
+    Section.TITLES: title_trials,
+    Section.PEERS: peer_trials,
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure, on what."""
+
+    data: Path
+    model: str = "student"
+    sections: tuple[Section, ...] = tuple(Section)
+    rounds: int = 9
+    candidates: int = 100
+    """Products a query."""
+    requests: int = 4
+    """Distinct ones a workload; rounds take turns with them."""
+
+
+def measure(plan: Plan, tell: Tell, show: Callable[[Trial], object]) -> EngineResult:
+    """Everything in the plan; each trial is shown as soon as it is done.
+
+    Files it makes are in a temporary folder, peers are processes; neither outlives it. Raises
+    `SetupError` and `InputError` for what must be mended first.
+    """
+    before = load_average()
+    artifact = open_named(plan.model)
+    tokenizer_json = (artifact.folder / "tokenizer.json").read_text(encoding="utf-8")
+    workloads = draw(
+        BeirFolder(plan.data),
+        tokenizer_json,
+        requests=plan.requests,
+        candidates=plan.candidates,
+    )
+    models, absent = load_paths(artifact, load_cross_encoder)
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rerank-bench-")))
+        tell("exporting the yardstick")
+        bench = Bench(
+            artifact=artifact,
+            models=models,
+            workloads=workloads,
+            exported=export_graph(artifact.folder, scratch / "yardstick.onnx"),
+            scratch=scratch,
+            cores=usable_cores(),
+            rounds=plan.rounds,
+            tell=tell,
+            stack=stack,
+            absent=absent,
+        )
+        trials: list[Trial] = []
+        found: list[Profile] = []
+        for section in plan.sections:
+            if section is Section.PROFILE:
+                tell("profiling")
+                found += profiles(bench)
+                continue
+            for trial in _TRIALS[section](bench):
+                trials.append(trial)
+                show(trial)
+    return EngineResult(
+        format=FORMAT,
+        machine=this_machine(),
+        load_before=before,
+        load_after=load_average(),
+        model=artifact.manifest.name,
+        model_hash=artifact.manifest.model_hash,
+        data=plan.data.name,
+        workloads={
+            one.name: f"{one.about}, {one.tokens_a_pair:.1f} tokens a pair" for one in workloads
+        },
+        yardstick=ABOUT,
+        rounds=plan.rounds,
+        trials=tuple(trials),
+        profiles=tuple(found),
+        absent=tuple(absent),
+    )
