@@ -15,6 +15,7 @@ from rich.console import Console
 from benchmarks.engine.run import Plan, Section, measure
 from benchmarks.engine.tables import (
     absent_table,
+    foretold_table,
     machine_lines,
     profile_table,
     summary,
@@ -89,6 +90,8 @@ def engine(
         raise typer.Exit(_INTERRUPTED) from interrupt
     if result.profiles:
         console.print(profile_table(result.profiles))
+    if result.foretold:
+        console.print(foretold_table(result.foretold))
     if result.absent:
         console.print(absent_table(result))
     for line in machine_lines(result):

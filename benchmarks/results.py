@@ -73,6 +73,18 @@ class Profile:
 
 
 @dataclass(frozen=True)
+class Foretold:
+    """What the cost model said of batches before they were computed, and what they took."""
+
+    name: str
+    workload: str
+    load: str
+    """idle, or loaded: beside as many spinning processes as there are cores."""
+    expected_ms: tuple[float, ...]
+    taken_ms: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class EngineResult:
     """All that `benchmarks engine` measured."""
 
@@ -89,6 +101,7 @@ class EngineResult:
     rounds: int
     trials: tuple[Trial, ...]
     profiles: tuple[Profile, ...] = ()
+    foretold: tuple[Foretold, ...] = ()
     absent: tuple[Absent, ...] = field(default=())
 
 

@@ -40,6 +40,11 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(median, low, high, least, most)
 
 
+def quantile(values: Sequence[float], share: float) -> float:
+    """The value that this share of the values does not pass, interpolated."""
+    return float(np.quantile(values, share))
+
+
 def ratios(yardstick: Sequence[float], own: Sequence[float]) -> list[float]:
     """How many times faster than the yardstick, round by round: both saw the same machine."""
     return [one / other for one, other in zip(yardstick, own, strict=True)]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks.engine.against_peers import peer_trials
 from benchmarks.engine.bench import Bench, Tell
+from benchmarks.engine.foretold import foretellings
 from benchmarks.engine.forward import forward_trials, layer_trials, thread_trials
 from benchmarks.engine.profile import profiles
 from benchmarks.engine.scoring import load_paths
@@ -19,7 +20,7 @@ from benchmarks.engine.titles import title_trials
 from benchmarks.engine.tokenising import tokenising_trials
 from benchmarks.engine.workload import draw
 from benchmarks.machine import load_average, this_machine
-from benchmarks.results import FORMAT, EngineResult, Profile, Trial
+from benchmarks.results import FORMAT, EngineResult, Foretold, Profile, Trial
 from rerank_core.artifact import open_named
 from rerank_core.engine import load_cross_encoder, usable_cores
 from rerank_core.measures import BeirFolder
@@ -34,6 +35,7 @@ class Section(StrEnum):
     LAYERS = "layers"
     PROFILE = "profile"
     TITLES = "titles"
+    COST = "cost"
     PEERS = "peers"
 
 
@@ -94,10 +96,14 @@ def measure(plan: Plan, tell: Tell, show: Callable[[Trial], object]) -> EngineRe
         )
         trials: list[Trial] = []
         found: list[Profile] = []
+        foretold: list[Foretold] = []
         for section in plan.sections:
             if section is Section.PROFILE:
                 tell("profiling")
                 found += profiles(bench)
+                continue
+            if section is Section.COST:
+                foretold += foretellings(bench)
                 continue
             for trial in _TRIALS[section](bench):
                 trials.append(trial)
@@ -117,5 +123,6 @@ def measure(plan: Plan, tell: Tell, show: Callable[[Trial], object]) -> EngineRe
         rounds=plan.rounds,
         trials=tuple(trials),
         profiles=tuple(found),
+        foretold=tuple(foretold),
         absent=tuple(absent),
     )

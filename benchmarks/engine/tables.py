@@ -6,8 +6,8 @@ from typing import Any
 
 from rich.table import Table
 
-from benchmarks.results import EngineResult, Peak, Profile, Series, Trial
-from benchmarks.statistics import Spread, ratios, spread, unstable
+from benchmarks.results import EngineResult, Foretold, Peak, Profile, Series, Trial
+from benchmarks.statistics import Spread, quantile, ratios, spread, unstable
 
 
 def trial_table(trial: Trial) -> Table:
@@ -89,6 +89,30 @@ def profile_table(profiles: tuple[Profile, ...]) -> Table:
         parts = ", ".join(f"{name} {share:.1%}" for name, share in profile.shares.items())
         table.add_row(profile.name, profile.workload, parts)
     return table
+
+
+def foretold_table(foretold: tuple[Foretold, ...]) -> Table:
+    """One row a path, workload and load: how far the cost model was off."""
+    table = Table(title="the cost model, batches of 32 rows", title_justify="left")
+    for name in ("path", "texts", "machine"):
+        table.add_column(name)
+    for name in ("batches", "ms, median", "error, median", "error, 90 %"):
+        table.add_column(name, justify="right")
+    for one in foretold:
+        errors = foretold_errors(one)
+        table.add_row(
+            *(one.name, one.workload, one.load, str(len(errors))),
+            f"{quantile(one.taken_ms, 0.5):.1f}",
+            f"{quantile(errors, 0.5):.1%}",
+            f"{quantile(errors, 0.9):.1%}",
+        )
+    return table
+
+
+def foretold_errors(foretold: Foretold) -> list[float]:
+    """Absolute error of each batch, as a share of what it took."""
+    pairs = zip(foretold.expected_ms, foretold.taken_ms, strict=True)
+    return [abs(expected - taken) / taken for expected, taken in pairs]
 
 
 def absent_table(result: EngineResult) -> Table:

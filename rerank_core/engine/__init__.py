@@ -1,6 +1,7 @@
 """From a model and texts to logits or vectors: one work queue, several numeric paths."""
 
 from rerank_core.engine.cores import usable_cores
+from rerank_core.engine.cost import CostModel, makespan_ms
 from rerank_core.engine.engine import Engine, Vectors
 from rerank_core.engine.model import (
     BiEncoder,
@@ -18,6 +19,7 @@ from rerank_core.engine.times import WorkTimes
 __all__ = [
     "CHOICE_VARIABLE",
     "BiEncoder",
+    "CostModel",
     "CrossEncoder",
     "Ended",
     "Engine",
@@ -31,6 +33,7 @@ __all__ = [
     "chosen_path",
     "load_bi_encoder",
     "load_cross_encoder",
+    "makespan_ms",
     "path_choice",
     "usable_cores",
 ]

@@ -60,7 +60,7 @@ def test_a_tiny_run_end_to_end(shop, model, tmp_path):
     """Tables, a result file that is read back, one line of JSON last, no file left behind."""
     out, temporary = tmp_path / "out.json", tmp_path / "tmp"
     temporary.mkdir()
-    sections = ("forward", "tokenising", "threads", "layers", "profile")
+    sections = ("forward", "tokenising", "threads", "layers", "profile", "cost")
     chosen = [word for section in sections for word in ("--section", section)]
     numbers = ("--rounds", "2", "--candidates", "5")
     done = run(temporary, shop, "--model", model, *numbers, *chosen, "--out", out)
@@ -75,6 +75,12 @@ def test_a_tiny_run_end_to_end(shop, model, tmp_path):
     assert (forward.texts, len(forward.tokens)) == (5, 2)
     assert {"R", "onnxruntime"} <= {series.name for series in forward.series}
     assert all(len(series.milliseconds) == 2 for series in forward.series)
+    assert {(one.workload, one.load) for one in result.foretold} == {
+        ("W1", "idle"), ("W1", "loaded"), ("W2", "idle"), ("W2", "loaded"),
+    }  # fmt: skip
+    for foretold in result.foretold:
+        assert len(foretold.expected_ms) == len(foretold.taken_ms) == 30
+        assert min(foretold.expected_ms + foretold.taken_ms) > 0
     assert {"R, operators", "onnxruntime, operators"} <= {one.name for one in result.profiles}
     for profile in result.profiles:
         assert sum(profile.shares.values()) == pytest.approx(1)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.results import Peak, Series, Trial
+from benchmarks.engine.tables import foretold_errors
+from benchmarks.results import Foretold, Peak, Series, Trial
 from benchmarks.rounds import interleaved
-from benchmarks.statistics import ratios, spread, unstable
+from benchmarks.statistics import quantile, ratios, spread, unstable
 
 
 def test_ratios_are_of_one_round():
@@ -19,6 +20,16 @@ def test_a_spread_by_hand():
     found = spread([9.0, 1.0, 2.0])
     assert (found.median, found.least, found.most) == (2.0, 1.0, 9.0)
     assert (found.low, found.high) == (1.0, 9.0)  # 26 % of resamples have such a median
+
+
+def test_errors_of_what_was_foretold():
+    """As a share of what it took: 8 for 10 is .2, 15 for 10 is .5, 10 for 10 is 0."""
+    foretold = Foretold("p", "W1", "idle", (8.0, 15.0, 10.0), (10.0, 10.0, 10.0))
+    errors = foretold_errors(foretold)
+    assert errors == pytest.approx([0.2, 0.5, 0.0])
+    assert quantile(errors, 0.5) == pytest.approx(0.2)
+    # Between the second and the third of three, four fifths of the way.
+    assert quantile(errors, 0.9) == pytest.approx(0.2 + 0.8 * 0.3)
 
 
 def test_equal_values_have_an_interval_without_width():
