@@ -18,7 +18,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from local_cluster import Say, Ticker, start_kept, stop_kept
-from rerank_core.cluster.connection import ClusterSettings
+from rerank_core.cluster.settings import ClusterSettings
 from rerank_core.errors import SetupError
 
 PROFILE = "walkthrough"

@@ -24,7 +24,8 @@ from demo.stack import Models, build_index, running_sidecar
 from demo.view import show_model, show_orders, show_quality, show_stages
 from local_cluster import Say, Ticker, use_or_start
 from rerank_client import RerankClient, SearchResult
-from rerank_core.cluster.connection import ClusterSettings, connect
+from rerank_core.cluster.connection import connect
+from rerank_core.cluster.settings import ClusterSettings
 from rerank_core.errors import ConfigError
 
 DEPTH = 100

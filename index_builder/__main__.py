@@ -15,7 +15,8 @@ from index_builder.mapping import VectorEngine
 from index_builder.progress import Progress
 from index_builder.rebuild import Plan, build
 from index_builder.schema import BEIR, read_schema
-from rerank_core.cluster.connection import ClusterSettings, connect
+from rerank_core.cluster.connection import connect
+from rerank_core.cluster.settings import ClusterSettings
 from rerank_core.errors import ClusterError, InputError, RerankError, SetupError
 
 # A full bulk request and the refresh of a large index take longer than a search.

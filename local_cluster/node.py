@@ -22,8 +22,9 @@ from local_cluster.keeper import start_kept, stop_kept
 from local_cluster.node_folder import configure, new_node_folder
 from local_cluster.node_user import node_user
 from local_cluster.progress import Say, Ticker, say
-from rerank_core.cluster.connection import ClusterSettings, connect
+from rerank_core.cluster.connection import connect
 from rerank_core.cluster.failures import cluster_errors
+from rerank_core.cluster.settings import ClusterSettings
 from rerank_core.errors import ClusterError, ToolMissingError
 
 _LOG_NAME = "console.log"

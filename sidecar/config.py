@@ -29,8 +29,8 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from rerank_core.cluster.connection import ClusterSettings
 from rerank_core.cluster.profile import Profile
+from rerank_core.cluster.settings import ClusterSettings
 from rerank_core.engine import CHOICE_VARIABLE, chosen_path
 from rerank_core.errors import ConfigError
 from rerank_core.records import describe

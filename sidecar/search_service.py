@@ -6,8 +6,9 @@ import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from rerank_core.cluster.connection import ClusterSettings, connect_async
+from rerank_core.cluster.connection import connect_async
 from rerank_core.cluster.profile import Profile
+from rerank_core.cluster.settings import ClusterSettings
 from rerank_core.engine import Engine
 from rerank_proto.rerank.v1 import rerank_pb2 as pb
 from rerank_proto.rerank.v1 import rerank_pb2_grpc as pb_grpc

@@ -9,7 +9,6 @@ from rerank_proto.rerank.v1 import rerank_pb2_grpc as pb_grpc
 from sidecar.embed_service import embed_service
 from sidecar.model_service import model_service
 from sidecar.rerank_service import rerank_service
-from sidecar.search_service import open_search
 from sidecar.service import Ground, Service
 
 
@@ -20,6 +19,9 @@ async def open_services(ground: Ground) -> AsyncIterator[tuple[Service, ...]]:
     services = [rerank_service(ground), embed_service(ground), model_service(ground)]
     async with AsyncExitStack() as stack:
         if settings.cluster is not None:
+            # The cluster's client takes a second to import; who has no cluster does not wait.
+            from sidecar.search_service import open_search  # noqa: PLC0415
+
             search = await stack.enter_async_context(
                 open_search(
                     settings, settings.cluster, settings.profiles, ground.engine, ground.models

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from opensearchpy import AsyncOpenSearch
 
-from rerank_core.cluster.connection import ClusterSettings, connect_async
+from rerank_core.cluster.connection import connect_async
+from rerank_core.cluster.settings import ClusterSettings
 
 
 @asynccontextmanager

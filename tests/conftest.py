@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from local_cluster import use_or_start
-from rerank_core.cluster.connection import ClusterSettings, connect
+from rerank_core.cluster.connection import connect
+from rerank_core.cluster.settings import ClusterSettings
 
 # A shell that starts a job in its background has it ignore SIGINT, and a program inherits that.
 # Tests that press Ctrl-C on a program need it back, whoever started them.

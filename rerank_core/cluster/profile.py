@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
 
-from rerank_core.cluster.release import check_alias
+from rerank_core.cluster.alias import check_alias
 from rerank_core.errors import ConfigError
 
 Leg = Literal["lexical", "vector"]

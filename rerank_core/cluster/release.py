@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +10,11 @@ from opensearchpy import AsyncOpenSearch, OpenSearch
 from pydantic import AwareDatetime
 
 from rerank_core import records
+from rerank_core.cluster.alias import check_alias
 from rerank_core.cluster.failures import NO_CLUSTER, cluster_errors
-from rerank_core.errors import ClusterRefused, ClusterUnavailable, ConfigError, ReleaseError
+from rerank_core.errors import ClusterRefused, ClusterUnavailable, ReleaseError
 
 # The cluster's rule for index names, less what only confuses; room is left for a timestamp.
-_ALIAS = re.compile(r"[a-z0-9][a-z0-9_.-]{0,199}")
 _NOT_FOUND = 404
 
 
@@ -88,15 +87,6 @@ def index_behind(client: OpenSearch, alias: str) -> tuple[str, dict[str, Any]] |
             return None
         raise
     return _only_index(alias, answer)
-
-
-def check_alias(alias: str) -> None:
-    """Raises `ConfigError` for what cannot be one alias, such as a wildcard or a list."""
-    if not _ALIAS.fullmatch(alias):
-        raise ConfigError(
-            f"alias {alias!r}: 1 to 200 lower-case letters, digits, '_', '.' and '-', "
-            "beginning with a letter or digit"
-        )
 
 
 def read_release(index: str, mapping: Mapping[str, Any]) -> Release:

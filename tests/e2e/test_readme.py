@@ -19,7 +19,8 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from rerank_core.cluster.connection import ClusterSettings, connect
+from rerank_core.cluster.connection import connect
+from rerank_core.cluster.settings import ClusterSettings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

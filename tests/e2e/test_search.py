@@ -26,8 +26,9 @@ from rerank_client import (
     RerankClient,
     UnavailableError,
 )
-from rerank_core.cluster.connection import ClusterSettings, connect, connect_async
+from rerank_core.cluster.connection import connect, connect_async
 from rerank_core.cluster.profile import Profile
+from rerank_core.cluster.settings import ClusterSettings
 from rerank_core.engine import Engine
 from sidecar.config import ModelSettings
 from sidecar.cursor import CursorSigner

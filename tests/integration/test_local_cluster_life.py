@@ -16,8 +16,9 @@ import pytest
 
 from local_cluster import LocalCluster
 from local_cluster.node_user import node_user
-from rerank_core.cluster.connection import ClusterSettings, connect
+from rerank_core.cluster.connection import connect
 from rerank_core.cluster.failures import cluster_errors
+from rerank_core.cluster.settings import ClusterSettings
 from rerank_core.errors import ClusterUnavailable, ToolMissingError
 
 _LONG_S = 240.0

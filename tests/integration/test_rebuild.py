@@ -26,8 +26,9 @@ from index_builder.rebuild import Plan, build
 from index_builder.report import Report
 from index_builder.schema import Field, Schema
 from rerank_core.artifact import open_artifact
-from rerank_core.cluster.connection import ClusterSettings, connect
+from rerank_core.cluster.connection import connect
 from rerank_core.cluster.release import resolve_alias
+from rerank_core.cluster.settings import ClusterSettings
 from rerank_core.engine import Engine, load_bi_encoder
 from rerank_core.errors import (
     ArtifactError,

@@ -20,7 +20,8 @@ from typer.testing import CliRunner, Result
 
 from index_builder.__main__ import app
 from index_builder.interrupts import Terminated, sigterm_interrupts
-from rerank_core.cluster.connection import ClusterSettings, connect
+from rerank_core.cluster.connection import connect
+from rerank_core.cluster.settings import ClusterSettings
 from tests.tiny_models import make_bi_encoder, make_cross_encoder
 
 Start = Callable[..., subprocess.Popen[str]]

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 from opensearchpy import OpenSearch
 
-from rerank_core.cluster.connection import ClusterSettings, connect, connect_async
+from rerank_core.cluster.connection import connect, connect_async
 from rerank_core.cluster.release import (
     Release,
     index_behind,
@@ -18,6 +18,7 @@ from rerank_core.cluster.release import (
     resolve_alias_async,
     write_release,
 )
+from rerank_core.cluster.settings import ClusterSettings
 from rerank_core.errors import ClusterRefused, ClusterUnavailable, ConfigError, ReleaseError
 
 RELEASE = Release(

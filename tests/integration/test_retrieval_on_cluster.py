@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import pytest
 from opensearchpy import OpenSearch
 
-from rerank_core.cluster.connection import ClusterSettings, connect, connect_async
+from rerank_core.cluster.connection import connect, connect_async
 from rerank_core.cluster.retrieval import LegCall, retrieve
+from rerank_core.cluster.settings import ClusterSettings
 from rerank_core.cluster.templates import Template, push
 from rerank_core.errors import ClusterUnavailable
 

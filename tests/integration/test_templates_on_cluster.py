@@ -14,8 +14,9 @@ from opensearchpy import OpenSearch
 
 from index_builder.mapping import index_body
 from index_builder.schema import BEIR
-from rerank_core.cluster.connection import ClusterSettings, connect
+from rerank_core.cluster.connection import connect
 from rerank_core.cluster.failures import cluster_errors
+from rerank_core.cluster.settings import ClusterSettings
 from rerank_core.cluster.templates import load_templates, push
 from rerank_core.errors import ClusterRefused
 

@@ -16,8 +16,9 @@ import opensearchpy.exceptions
 import pytest
 import urllib3.exceptions
 
-from rerank_core.cluster.connection import ClusterSettings, connect, connect_async
+from rerank_core.cluster.connection import connect, connect_async
 from rerank_core.cluster.failures import cluster_errors
+from rerank_core.cluster.settings import ClusterSettings
 from rerank_core.errors import (
     ClusterRefused,
     ClusterTimeout,

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rerank_core.cluster.connection import ClusterSettings, connect, connect_async
+from rerank_core.cluster.connection import connect, connect_async
+from rerank_core.cluster.settings import ClusterSettings
 from rerank_core.errors import ConfigError
 
 

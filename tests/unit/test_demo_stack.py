@@ -7,7 +7,7 @@ import tempfile
 import pytest
 
 from demo.stack import PROFILE, Models, build_index, running_sidecar, sidecar_config
-from rerank_core.cluster.connection import ClusterSettings
+from rerank_core.cluster.settings import ClusterSettings
 from rerank_core.errors import SetupError
 from sidecar.config import read_command_line
 

@@ -17,7 +17,7 @@ from local_cluster.distribution import OPENSEARCH
 from local_cluster.install import check_disk, default_cache, install
 from local_cluster.node_folder import new_node_folder
 from local_cluster.node_user import NodeUser
-from rerank_core.cluster.connection import ClusterSettings
+from rerank_core.cluster.settings import ClusterSettings
 from rerank_core.errors import ConfigError, ToolMissingError
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from rerank_core.cluster.release import Release, check_alias, read_release
+from rerank_core.cluster.alias import check_alias
+from rerank_core.cluster.release import Release, read_release
 from rerank_core.errors import ConfigError, ReleaseError
 
 RECORD = {
