@@ -8,7 +8,6 @@ from typing import Literal
 import numpy as np
 
 from benchmarks.engine.scoring import Logits
-from rerank_core.errors import RerankError
 
 Arithmetic = Literal["fp32", "reduced"]
 
@@ -18,7 +17,7 @@ _FP32_TOLERANCE = 0.01
 _REDUCED_TOLERANCE = 0.5
 
 
-class ParityError(RerankError):
+class ParityError(Exception):
     """Scores are not those of the same model."""
 
 

@@ -277,7 +277,7 @@ def export(folder, names, dynamic):
 def test_an_export_without_type_ids_serves_texts(bi):
     """Inputs that the graph does not have are not given to it."""
     with Engine(1) as engine:
-        expected = engine.encode(load_bi_encoder(open_artifact(bi)), TEXTS)
+        expected = engine.encode(load_bi_encoder(open_artifact(bi), "onnxruntime"), TEXTS)
         export(bi, ["input_ids", "attention_mask"], dynamic=True)
         model = load_bi_encoder(open_artifact(bi))
         vectors = engine.encode(model, TEXTS)

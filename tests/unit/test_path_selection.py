@@ -101,10 +101,10 @@ def test_relative_error_by_hand():
 
 
 def test_the_environment_chooses(monkeypatch):
-    """The reference without the variable, its word with it, an error for a word that is none."""
+    """Auto without the variable, its word with it, an error for a word that is none."""
     monkeypatch.delenv(CHOICE_VARIABLE, raising=False)
-    assert chosen_path() == "onnxruntime"
-    for word in ("auto", "onnxruntime-int8", "cuda"):
+    assert chosen_path() == "auto"
+    for word in ("onnxruntime", "onnxruntime-int8", "cuda"):
         monkeypatch.setenv(CHOICE_VARIABLE, word)
         assert chosen_path() == word
     monkeypatch.setenv(CHOICE_VARIABLE, "gpu")

@@ -177,7 +177,7 @@ def test_a_wrong_flag_ends_with_usage(arguments, capsys):
 def test_the_numeric_path_is_checked_with_the_settings(monkeypatch):
     """It lies in the environment for every command that computes, and is no stray word there."""
     monkeypatch.setenv("RERANK_NUMERIC_PATH", "auto")
-    assert read_command_line(["--check-config"]).ignored == ()
+    assert "RERANK_NUMERIC_PATH" not in read_command_line(["--check-config"]).ignored
     monkeypatch.setenv("RERANK_NUMERIC_PATH", "fastest")
     assert "RERANK_NUMERIC_PATH is 'fastest'" in _fault("--check-config")
 
