@@ -49,7 +49,7 @@ class CursorSigner:
             raise InputError(_FIELD, "was not signed by this server; begin at the first page")
         try:
             index, signed_hash, offset = json.loads(body)
-        except ValueError as error:  # signed by another version
+        except (TypeError, ValueError) as error:  # signed by another version
             raise InputError(_FIELD, "is of another version; begin at the first page") from error
         if signed_hash != query_hash:
             raise InputError(
