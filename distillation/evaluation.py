@@ -117,7 +117,19 @@ def _evaluate(
     text: ProductTextRecipe,
     scale: Scale,
 ) -> Evaluation:
-    run: Run = {
+    run = rank(scorer, queries, products, judgments, text)
+    return evaluate_judged_list(judgments, run, scale)
+
+
+def rank(
+    scorer: Scorer,
+    queries: Mapping[str, str],
+    products: Mapping[str, Mapping[str, Any]],
+    judgments: Judgments,
+    text: ProductTextRecipe,
+) -> Run:
+    """Scores of the judged products of each query, read by a recipe."""
+    return {
         query: dict(
             zip(
                 rows,
@@ -127,7 +139,6 @@ def _evaluate(
         )
         for query, rows in judgments.items()
     }
-    return evaluate_judged_list(judgments, run, scale)
 
 
 def _has_more(

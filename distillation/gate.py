@@ -7,15 +7,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from distillation.evaluation import cross_encoder_scorer
+from distillation.evaluation import cross_encoder_scorer, rank
 from distillation.lists import check_judged
 from distillation.publication import JudgedSet
 from rerank_core.engine import CrossEncoder, Engine
+from rerank_core.errors import InputError
 from rerank_core.measures import (
     BeirFolder,
     Equivalence,
     Interval,
-    Run,
     bootstrap,
     equivalence_test,
     evaluate_judged_list,
@@ -57,21 +57,13 @@ def judge(
     judgments = mixed(judged)
     recipe = exact.artifact.manifest.recipe
 
-    def run(model: CrossEncoder) -> Run:
-        scores = cross_encoder_scorer(engine, model)
-        return {
-            query: dict(
-                zip(
-                    rows,
-                    scores(queries[query], [recipe.compose(products[p]) for p in rows]).tolist(),
-                    strict=True,
-                )
-            )
-            for query, rows in judgments.items()
-        }
-
-    theirs, ours = run(exact), run(path)
+    theirs, ours = (
+        rank(cross_encoder_scorer(engine, model), queries, products, judgments, recipe)
+        for model in (exact, path)
+    )
     taus = kendall_tau(ours, theirs)
+    if not taus:
+        raise InputError(one.name, "has no query whose products are graded and scored apart")
     worst = min(taus, key=lambda query: (taus[query], query))
     return Verdict(
         data=one.name,

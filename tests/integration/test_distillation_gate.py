@@ -56,6 +56,7 @@ def test_a_path_against_itself_is_the_same(data):
     out = data / "verdict.json"
     done = gate(data, "--path", "onnxruntime", "--out", str(out))
     assert done.returncode == 0, done.stderr
+    assert "nothing is decided: no set has 500 queries" in done.stdout
     assert "shop dev: nDCG@10 +0.00000 over" in done.stdout
     kept = json.loads(out.read_text())
     (verdict,) = kept["sets"]
@@ -70,6 +71,13 @@ def test_a_path_that_is_none_is_one_line(data):
     assert done.returncode == 1
     assert done.stderr.startswith("error: the numeric path is 'fastest'")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_verdict_that_cannot_be_kept_is_told_before_the_work(data):
+    done = gate(data, "--out", str(data / "nowhere" / "verdict.json"))
+    assert done.returncode == 1
+    assert "verdict.json: give a file name in a folder that is there" in done.stderr
+    assert not done.stdout
 
 
 def test_the_shipped_student_passed_on_the_native_path():
