@@ -30,13 +30,13 @@ from benchmarks.rounds import Contender, timed
 from rerank_core.engine import CrossEncoder, Engine
 from rerank_core.errors import ToolMissingError
 
-PEERS: dict[str, ModuleType] = {
-    "sentence-transformers": sentence_transformers_torch,
-    "sentence-transformers ": sentence_transformers_exported,
-    "FlashRank": flashrank_onnx,
-    "fastembed": fastembed_onnx,
-    "Infinity": infinity,
-}
+PEERS: tuple[tuple[str, ModuleType], ...] = (
+    ("sentence-transformers", sentence_transformers_torch),
+    ("sentence-transformers", sentence_transformers_exported),
+    ("FlashRank", flashrank_onnx),
+    ("fastembed", fastembed_onnx),
+    ("Infinity", infinity),
+)
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,9 @@ def _started(bench: Bench) -> Iterator[_Peer]:
             for workload in bench.workloads
         },
     }
-    for peer, module in PEERS.items():
+    for peer, module in PEERS:
         for number, (setting, arithmetic) in enumerate(module.SETTINGS.items()):
-            name = f"{peer.strip()}: {setting}"
+            name = f"{peer}: {setting}"
             bench.tell(f"starting {name}")
             scratch = bench.scratch / f"{module.__name__}-{number}"
             scratch.mkdir()

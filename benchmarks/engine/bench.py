@@ -7,8 +7,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from benchmarks.engine.folders import operations_a_token
 from benchmarks.engine.peak import DETAIL, NAME, GemmPeak
 from benchmarks.engine.scoring import REFERENCE, Logits, score_rows, tokenised
@@ -119,8 +117,3 @@ def hold_trial(
         # The first is of the round that is thrown away.
         peaks=(Peak(NAME, DETAIL, tuple(reached[1:])),) if peak else (),
     )
-
-
-def mean_tokens(trial: Trial) -> float:
-    """Tokens a text."""
-    return float(np.mean(trial.tokens)) / trial.texts

@@ -11,24 +11,13 @@ from aiohttp import web
 from rerank_core.cluster.resolver import AliasResolver
 from rerank_core.errors import ClusterTimeout, ClusterUnavailable
 from tests.answering import answering
+from tests.release_records import RECORD
 
-RELEASE = {
-    "encoder_name": "minilm",
-    "encoder_hash": "e" * 64,
-    "encoder_recipe_hash": "f" * 64,
-    "recipe_hash": "c" * 64,
-    "mapping_hash": "d" * 64,
-    "templates": {"lexical": "lexical@0123456789ab"},
-    "built_at": "2026-11-23T09:48:00Z",
-    "documents": 3,
-    "rejected": 1,
-    "builder_version": "0.1.0",
-}
 LONG_S = 60.0
 
 
 def mapping(index: str) -> web.Response:
-    return web.json_response({index: {"mappings": {"_meta": {"release": RELEASE}}}})
+    return web.json_response({index: {"mappings": {"_meta": {"release": RECORD}}}})
 
 
 class Cluster:
