@@ -64,18 +64,22 @@ inline void end_tiles() {}
 namespace rerank {
 namespace {
 
-// Every tile whole. The state is a thread's own; it is given back so that the system need not
-// save 8 KiB at each switch of threads.
-inline void begin_tiles() {
-  struct alignas(64) {
-    std::uint8_t palette = 1, start_row = 0;
-    std::uint8_t reserved[14] = {};
-    std::uint16_t column_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-    std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-  } config;
-  static_assert(sizeof config == 64, "the layout of the instruction's operand");
-  _tile_loadconfig(&config);
-}
+struct alignas(64) TileConfig {
+  std::uint8_t palette, start_row;
+  std::uint8_t reserved[14];
+  std::uint16_t column_bytes[16];
+  std::uint8_t rows[16];
+};
+static_assert(sizeof(TileConfig) == 64, "the layout of the instruction's operand");
+
+// Every tile whole. A constant with static storage: GCC's intrinsic names only the first bytes of
+// its operand, so of a local one the rest may never be written.
+constexpr TileConfig kWholeTiles = {
+    1, 0, {}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
+
+// The state is a thread's own; it is given back so that the system need not save 8 KiB at each
+// switch of threads.
+inline void begin_tiles() { _tile_loadconfig(&kWholeTiles); }
 
 inline void end_tiles() { _tile_release(); }
 

@@ -40,21 +40,25 @@ def _same_on_all_sets(shape, lengths, pooling, seed, outputs):
     assert np.isfinite(first).all()
     for name, outputs_of_set in found.items():
         assert (outputs_of_set == first).all(), f"{name} gives other bits"
-    return first, Reference(weights, shape, pooling), tokens
+    wanted = Reference(weights, shape, pooling).forward(tokens)
+    return first, wanted, float(np.linalg.norm(weights["classifier.weight"], axis=1).max())
+
+
+def _agree(found, wanted, classifier):
+    """In the large: a rounding to int8 that falls the other way moves an output a little.
+
+    By the cosine of all outputs together, or, where these are few and small, by a twentieth of
+    what a classifier of this size makes of inputs of one.
+    """
+    cosine = (found * wanted).sum() / np.sqrt((found**2).sum() * (wanted**2).sum() + 1e-30)
+    return cosine > 0.99 or np.abs(found - wanted).max() < 0.05 * max(1.0, classifier)
 
 
 @settings(max_examples=25, deadline=None)
 @given(shapes, lengths, poolings, st.integers(0, 99), st.integers(1, 20))
 def test_any_shape_agrees_with_numpy(shape, lengths, pooling, seed, outputs):
-    """Every instruction set gives the same bits, and what NumPy's int8 encoder gives.
-
-    A rounding to int8 that falls the other way moves an output by a fraction of a step, so
-    agreement is asked for in the large: cosine over all outputs together.
-    """
-    found, reference, tokens = _same_on_all_sets(shape, lengths, pooling, seed, outputs)
-    wanted = reference.forward(tokens)
-    cosine = (found * wanted).sum() / np.sqrt((found**2).sum() * (wanted**2).sum() + 1e-30)
-    assert cosine > 0.99 or np.abs(found - wanted).max() < 0.05
+    """Every instruction set gives the same bits, and what NumPy's int8 encoder gives."""
+    assert _agree(*_same_on_all_sets(shape, lengths, pooling, seed, outputs))
 
 
 @pytest.mark.long
@@ -62,10 +66,7 @@ def test_any_shape_agrees_with_numpy(shape, lengths, pooling, seed, outputs):
 @given(shapes, lengths, poolings, st.integers(0, 9999), st.integers(1, 40))
 def test_many_shapes_agree_with_numpy(shape, lengths, pooling, seed, outputs):
     """The same at length."""
-    found, reference, tokens = _same_on_all_sets(shape, lengths, pooling, seed, outputs)
-    wanted = reference.forward(tokens)
-    cosine = (found * wanted).sum() / np.sqrt((found**2).sum() * (wanted**2).sum() + 1e-30)
-    assert cosine > 0.99 or np.abs(found - wanted).max() < 0.05
+    assert _agree(*_same_on_all_sets(shape, lengths, pooling, seed, outputs))
 
 
 @settings(max_examples=40, deadline=None)
