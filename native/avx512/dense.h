@@ -17,6 +17,12 @@ constexpr int kTileRows = 8;
 constexpr int kTileVectors = 3;
 constexpr int kPanelColumns = 16 * kTileVectors;
 
+// sums += weights * values, four products a lane. The instruction itself: of the intrinsic GCC 12
+// makes a copy of each sum at each step, half of them in memory, which takes three times as long.
+inline void add_products(__m512i& sums, __m512i weights, __m512i values) {
+  __asm__("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(weights), "v"(values));
+}
+
 struct TileOperands {
   const std::int8_t* values;
   const float* row_scales;
@@ -51,7 +57,7 @@ void dense_tile(const TileOperands& given) {
       const __m512i factors = _mm512_set1_epi32(four);
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) {
-        sums[row][v] = _mm512_dpbusd_epi32(sums[row][v], columns[v], factors);
+        add_products(sums[row][v], columns[v], factors);
       }
     }
   }
