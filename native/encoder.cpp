@@ -124,10 +124,15 @@ void Encoder::compute(const TokenRows& rows, Workspace& work, float* outputs) co
     const bool last = layer + 1 == sizes_.layers;
     run_layer(layers_[layer], rows, last && head_.first_token_only(), work);
   }
-  for (int row = 0; row < rows.count; ++row) {
-    const std::ptrdiff_t at = head_.first_token_only() ? row : rows.begin(row);
-    head_.apply(kernels_, work.hidden.data() + at * sizes_.columns, rows.length(row),
-                work.head.data(), outputs + static_cast<std::ptrdiff_t>(row) * head_.outputs());
+  const float* states = work.hidden.data();
+  if (head_.is_classifier()) {
+    head_.classify(kernels_, states, rows.count, work.head.data(), outputs);
+    return;
+  }
+  for (int row = 0; row < rows.count; ++row, outputs += head_.outputs()) {
+    const bool first_only = head_.first_token_only();
+    const std::ptrdiff_t at = first_only ? row : rows.begin(row);
+    head_.pool(states + at * sizes_.columns, first_only ? 1 : rows.length(row), outputs);
   }
 }
 
@@ -202,9 +207,13 @@ void Encoder::run_ffn(const Layer& layer, int rows, Workspace& work) const {
     const int count = std::min(kFfnRows, rows - begin);
     const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(begin) * sizes_.columns;
     const QuantisedRows x{all.values + at, all.scales + begin, all.sums + begin};
-    kernels_.dense(x, count, layer.ffn_in.view(), Epilogue::kGelu, work.ffn.data(),
-                   sizes_.ffn_columns);
-    quantise(work.ffn.data(), sizes_.ffn_columns, count, work, inner);
+    kernels_.dense(x, count, layer.ffn_in.view(), Epilogue::kGeluRotated,
+                   work.ffn.data(), sizes_.ffn_columns);
+    for (std::ptrdiff_t row = 0; row < count; ++row) {
+      kernels_.quantise(work.ffn.data() + row * sizes_.ffn_columns, sizes_.ffn_columns,
+                        inner.values + row * sizes_.ffn_columns, inner.scales + row,
+                        inner.sums + row);
+    }
     kernels_.dense(inner, count, layer.ffn_out.view(), Epilogue::kAdd, work.hidden.data() + at,
                    sizes_.columns);
     normalise(layer.output_norm, begin, begin + count, work);

@@ -40,28 +40,31 @@ Head::Head(const RerankHead& given, const Sizes& sizes)
   classifier_bias_ = copy(given.classifier_bias, outputs);
 }
 
-void Head::apply(const Kernels& kernels, const float* states, int tokens, float* scratch,
-                 float* outputs) const {
-  if (kind_ == RERANK_CLASSIFIER) {
-    classify(kernels, states, scratch, outputs);
-  } else {
-    pool(states, first_token_only() ? 1 : tokens, outputs);
-  }
-}
-
-void Head::classify(const Kernels& kernels, const float* state, float* scratch,
+void Head::classify(const Kernels& kernels, const float* states, int rows, float* scratch,
                     float* outputs) const {
-  if (has_pooler_) {
-    kernels.multiply(state, columns_, 1, pooler_.data(), columns_, columns_, columns_, scratch,
-                     columns_);
-    for (int i = 0; i < columns_; ++i) scratch[i] += pooler_bias_.data()[i];
-    kernels.tanh(scratch, columns_);
-    state = scratch;
+  const std::ptrdiff_t columns = columns_, padded = padded_outputs_;
+  float* pooled = scratch;
+  float* logits = scratch + kRowsTogether * columns;
+  for (int begin = 0; begin < rows; begin += kRowsTogether) {
+    const int count = std::min(kRowsTogether, rows - begin);
+    const float* state = states + begin * columns;
+    if (has_pooler_) {
+      kernels.multiply({state, columns, 1, pooler_.data(), columns, columns_, pooled, columns},
+                       count, columns_);
+      for (int row = 0; row < count; ++row) {
+        float* x = pooled + row * columns;
+        for (int i = 0; i < columns_; ++i) x[i] += pooler_bias_.data()[i];
+      }
+      kernels.tanh(pooled, count * columns_);
+      state = pooled;
+    }
+    kernels.multiply({state, columns, 1, classifier_.data(), padded, columns_, logits, padded},
+                     count, padded_outputs_);
+    for (int row = 0; row < count; ++row, outputs += outputs_) {
+      const float* y = logits + row * padded;
+      for (int i = 0; i < outputs_; ++i) outputs[i] = y[i] + classifier_bias_.data()[i];
+    }
   }
-  float* logits = scratch + columns_;
-  kernels.multiply(state, columns_, 1, classifier_.data(), padded_outputs_, columns_,
-                   padded_outputs_, logits, padded_outputs_);
-  for (int i = 0; i < outputs_; ++i) outputs[i] = logits[i] + classifier_bias_.data()[i];
 }
 
 void Head::pool(const float* states, int tokens, float* outputs) const {

@@ -18,17 +18,23 @@ class Head {
 
   int outputs() const { return outputs_; }
 
+  bool is_classifier() const { return kind_ == RERANK_CLASSIFIER; }
+
   std::size_t scratch_floats() const {
-    return static_cast<std::size_t>(columns_) + padded_outputs_;
+    return kRowsTogether * (static_cast<std::size_t>(columns_) + padded_outputs_);
   }
 
-  // One row: `states` are its `tokens` hidden states, `scratch` holds scratch_floats().
-  void apply(const Kernels& kernels, const float* states, int tokens, float* scratch,
-             float* outputs) const;
+  // Outputs of `rows` first tokens whose states lie one after the other; `scratch` holds
+  // scratch_floats().
+  void classify(const Kernels& kernels, const float* states, int rows, float* scratch,
+                float* outputs) const;
+
+  // The vector of one row of `tokens` states.
+  void pool(const float* states, int tokens, float* outputs) const;
 
  private:
-  void classify(const Kernels& kernels, const float* state, float* scratch, float* outputs) const;
-  void pool(const float* states, int tokens, float* outputs) const;
+  // As many as a tile of `multiply` has, so that the pooler's weights are read once for them all.
+  static constexpr int kRowsTogether = 8;
 
   int kind_, width_, columns_, outputs_, padded_outputs_;
   bool has_pooler_;

@@ -26,9 +26,9 @@ struct Dense {
 
 // What becomes of a product's element y before it is stored.
 enum class Epilogue {
-  kStore,  // out = y
-  kGelu,   // out = gelu(y)
-  kAdd,    // out = out + y
+  kStore,        // out = y
+  kAdd,          // out = out + y
+  kGeluRotated,  // out = gelu(y), rotated in blocks of kRotated columns
 };
 
 // Softmax(query keys^T) values of one row, every head. Strides in floats.
@@ -47,11 +47,23 @@ struct Attention {
   float* scratch;  // attention_scratch_floats()
 };
 
-// Queries that share one pass over keys and values.
-constexpr int kAttentionQueries = 8;
+// Two matrices of floats and where their product goes. Strides in floats.
+struct Operands {
+  const float* a;
+  std::ptrdiff_t a_stride;  // from row to row
+  std::ptrdiff_t a_step;    // along the depth
+  const float* b;
+  std::ptrdiff_t b_stride;
+  int depth;
+  float* out;
+  std::ptrdiff_t out_stride;
+};
+
+// Queries that share one pass over keys and values: three vectors of lanes, the tile of `multiply`.
+constexpr int kAttentionQueries = 48;
 
 constexpr std::size_t attention_scratch_floats(int tokens, int head_columns) {
-  return static_cast<std::size_t>(head_columns + kAttentionQueries) * ((tokens + 15) / 16 * 16);
+  return static_cast<std::size_t>(1 + head_columns + tokens) * kAttentionQueries;
 }
 
 struct Kernels {
@@ -83,9 +95,7 @@ struct Kernels {
   void (*attention)(const Attention& attention);
 
   // out[row][column] = sum over k of a[row][k] b[k][column], columns a multiple of 16.
-  void (*multiply)(const float* a, std::ptrdiff_t a_stride, int rows, const float* b,
-                   std::ptrdiff_t b_stride, int depth, int columns, float* out,
-                   std::ptrdiff_t out_stride);
+  void (*multiply)(const Operands& operands, int rows, int columns);
 
   void (*tanh)(float* x, int count);  // in place, count a multiple of 16
   void (*gelu)(float* x, int count);  // as the epilogue; for tests

@@ -75,7 +75,7 @@ RERANK_API int32_t rerank_piece_multiply(const char* set, const float* a, int32_
                                          int32_t depth, const float* b, int32_t columns,
                                          float* out) {
   return with_kernels(set, [&](const Kernels& kernels) {
-    kernels.multiply(a, depth, rows, b, columns, depth, columns, out, columns);
+    kernels.multiply({a, depth, 1, b, columns, depth, out, columns}, rows, columns);
   });
 }
 

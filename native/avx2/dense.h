@@ -42,8 +42,8 @@ void dense_tile(const std::int8_t* values, const float* row_scales, const std::u
   }
 #pragma GCC unroll 4
   for (int row = 0; row < kRows; ++row) {
-    const Floats sums{_mm256_cvtepi32_ps(low[row]), _mm256_cvtepi32_ps(high[row])};
-    finish<kEpilogue>(sums, row_scales[row], load(scales), load(bias), out + row * out_stride);
+    Floats y[1] = {{_mm256_cvtepi32_ps(low[row]), _mm256_cvtepi32_ps(high[row])}};
+    finish<kEpilogue>(y, row_scales[row], scales, bias, out + row * out_stride);
   }
 }
 
@@ -78,10 +78,17 @@ inline void dense(const QuantisedRows& rows, int count, const Dense& given, Epil
   switch (epilogue) {
     case Epilogue::kStore:
       return dense_panels<Epilogue::kStore>(rows, count, given, out, out_stride);
-    case Epilogue::kGelu:
-      return dense_panels<Epilogue::kGelu>(rows, count, given, out, out_stride);
     case Epilogue::kAdd:
       return dense_panels<Epilogue::kAdd>(rows, count, given, out, out_stride);
+    case Epilogue::kGeluRotated:
+      dense_panels<Epilogue::kStore>(rows, count, given, out, out_stride);
+      // A tile is too narrow to be rotated while it is in registers.
+      for (int row = 0; row < count; ++row) {
+        float* at = out + row * out_stride;
+        gelu_in_place(at, given.outputs);
+        rotate(at, given.outputs, at);
+      }
+      return;
   }
 }
 

@@ -102,7 +102,7 @@ inline float largest(Floats v) {
 // Writes 16 int8, rounded to the nearest (ties to even); returns their sum lane by lane.
 using Counts = __m256i;
 inline Counts no_counts() { return _mm256_setzero_si256(); }
-inline Counts store_rounded(std::int8_t* to, Floats v, Counts counts) {
+inline Counts store_sixteen(std::int8_t* to, Floats v, Counts counts) {
   const __m256i low = _mm256_cvtps_epi32(v.low), high = _mm256_cvtps_epi32(v.high);
   // Packing works within halves of a register: 0 1 2 3, 8 9 .. 11, 4 .. 7, 12 .. 15.
   const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xd8);
@@ -110,6 +110,13 @@ inline Counts store_rounded(std::int8_t* to, Floats v, Counts counts) {
       _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), bytes);
   return _mm256_add_epi32(counts, _mm256_add_epi32(low, high));
+}
+inline Counts store_rounded(std::int8_t* to, Floats a, Floats b, Floats c, Floats d,
+                            Counts counts) {
+  counts = store_sixteen(to, a, counts);
+  counts = store_sixteen(to + 16, b, counts);
+  counts = store_sixteen(to + 32, c, counts);
+  return store_sixteen(to + 48, d, counts);
 }
 inline std::int32_t sum(Counts counts) {
   const __m128i four =

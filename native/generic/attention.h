@@ -1,4 +1,7 @@
 // Attention of one row in float: scores, softmax, values.
+//
+// Scores lie as [token][query], with queries side by side in the lanes. A query's softmax then runs
+// down its own lane, nothing is summed across lanes, and neither keys nor values are copied.
 #pragma once
 
 #include "../kernels.h"
@@ -8,47 +11,58 @@
 namespace rerank {
 namespace {
 
-// Scores of one query, in place; the lanes from `tokens` on become zero.
-inline void softmax(float* scores, int tokens, int padded) {
-  constexpr float kNever = -1e30f;
-  const int last = padded - 16;
-  store(scores + last, first(tokens - last, load(scores + last), all(kNever)));
-  Floats most = load(scores);
-  for (int j = 16; j < padded; j += 16) most = larger(most, load(scores + j));
-  const Floats peak = all(largest(most));
-  Floats total = all(0.0f);
-  for (int j = 0; j < padded; j += 16) {
-    Floats share = exponential(subtract(load(scores + j), peak));
-    if (j == last) share = first(tokens - last, share, all(0.0f));
-    total = add(total, share);
-    store(scores + j, share);
+// exp(score - the query's largest) in place, and the reciprocals of their sums.
+inline void softmax(float* scores, int tokens, int queries, float* reciprocals) {
+  const float* end = scores + static_cast<std::ptrdiff_t>(tokens) * queries;
+  for (int lane = 0; lane < queries; lane += 16) {
+    Floats most = load(scores + lane);
+    for (const float* at = scores + queries + lane; at < end; at += queries) {
+      most = larger(most, load(at));
+    }
+    Floats total = all(0.0f);
+    for (float* at = scores + lane; at < end; at += queries) {
+      const Floats share = exponential(subtract(load(at), most));
+      total = add(total, share);
+      store(at, share);
+    }
+    store(reciprocals + lane, divide(all(1.0f), total));
   }
-  const Floats inverse = all(1.0f / sum(total));
-  for (int j = 0; j < padded; j += 16) store(scores + j, times(load(scores + j), inverse));
+}
+
+// Queries that go over keys and values together; the lanes past the last one hold zeros.
+inline void attend(const Attention& given, int head, int first_query, int count) {
+  const int width = given.head_columns;
+  const int padded = (count + 15) / 16 * 16;
+  const std::ptrdiff_t column = static_cast<std::ptrdiff_t>(head) * width;
+  float* reciprocals = given.scratch;
+  float* queries = reciprocals + kAttentionQueries;  // [column of the head][query]
+  float* scores = queries + static_cast<std::ptrdiff_t>(width) * padded;
+  const float* from = given.query + first_query * given.query_stride + column;
+  for (int query = 0; query < count; query += 16) {
+    for (int d = 0; d < width; d += 16) {
+      transpose(from + query * given.query_stride + d, given.query_stride, count - query,
+                queries + d * padded + query, padded);
+    }
+  }
+  multiply({given.key + column, given.key_stride, 1, queries, padded, width, scores, padded},
+           given.tokens, padded);
+  softmax(scores, given.tokens, padded, reciprocals);
+  float* out = given.out + first_query * given.out_stride + column;
+  multiply({scores, 1, padded, given.value + column, given.key_stride, given.tokens, out,
+            given.out_stride},
+           count, width);
+  for (int query = 0; query < count; ++query) {
+    float* row = out + query * given.out_stride;
+    const Floats reciprocal = all(reciprocals[query]);
+    for (int d = 0; d < width; d += 16) store(row + d, times(load(row + d), reciprocal));
+  }
 }
 
 inline void attention(const Attention& given) {
-  const int padded = (given.tokens + 15) / 16 * 16;
-  const int width = given.head_columns;
-  float* keys = given.scratch;  // transposed: [column of the head][token]
-  float* scores = keys + static_cast<std::ptrdiff_t>(width) * padded;
   for (int head = 0; head < given.heads; ++head) {
-    const std::ptrdiff_t column = static_cast<std::ptrdiff_t>(head) * width;
-    for (int token = 0; token < given.tokens; token += 16) {
-      const float* rows = given.key + token * given.key_stride + column;
-      for (int d = 0; d < width; d += 16) {
-        transpose(rows + d, given.key_stride, given.tokens - token, keys + d * padded + token,
-                  padded);
-      }
-    }
     for (int query = 0; query < given.queries; query += kAttentionQueries) {
       const int left = given.queries - query;
-      const int rows = left < kAttentionQueries ? left : kAttentionQueries;
-      multiply(given.query + query * given.query_stride + column, given.query_stride, rows, keys,
-               padded, width, padded, scores, padded);
-      for (int row = 0; row < rows; ++row) softmax(scores + row * padded, given.tokens, padded);
-      multiply(scores, padded, rows, given.value + column, given.key_stride, given.tokens, width,
-               given.out + query * given.out_stride + column, given.out_stride);
+      attend(given, head, query, left < kAttentionQueries ? left : kAttentionQueries);
     }
   }
 }

@@ -1,18 +1,27 @@
-// From a sum of int8 products to what is stored.
+// From sums of int8 products to what is stored.
 #pragma once
 
 #include "../kernels.h"
 #include "functions.h"
+#include "rotation.h"
 
 namespace rerank {
 namespace {
 
-template <Epilogue kEpilogue>
-void finish(Floats sum, float row_scale, Floats scale, Floats bias, float* out) {
-  Floats y = times_add(times(sum, all(row_scale)), scale, bias);
-  if constexpr (kEpilogue == Epilogue::kGelu) y = gelu(y);
-  if constexpr (kEpilogue == Epilogue::kAdd) y = add(y, load(out));
-  store(out, y);
+// Neighbouring columns of one row. Rotation wants a whole block of them.
+template <Epilogue kEpilogue, int kVectors>
+void finish(Floats (&y)[kVectors], float row_scale, const float* scales, const float* bias,
+            float* out) {
+  const Floats scale = all(row_scale);
+#pragma GCC unroll 4
+  for (int v = 0; v < kVectors; ++v) {
+    y[v] = times_add(times(y[v], scale), load(scales + 16 * v), load(bias + 16 * v));
+    if constexpr (kEpilogue == Epilogue::kAdd) y[v] = add(y[v], load(out + 16 * v));
+    if constexpr (kEpilogue == Epilogue::kGeluRotated) y[v] = gelu(y[v]);
+  }
+  if constexpr (kEpilogue == Epilogue::kGeluRotated) rotate_block(y);
+#pragma GCC unroll 4
+  for (int v = 0; v < kVectors; ++v) store(out + 16 * v, y[v]);
 }
 
 }  // namespace

@@ -6,16 +6,6 @@
 namespace rerank {
 namespace {
 
-struct Operands {
-  const float* a;
-  std::ptrdiff_t a_stride;
-  const float* b;
-  std::ptrdiff_t b_stride;
-  int depth;
-  float* out;
-  std::ptrdiff_t out_stride;
-};
-
 // One tile of kRows x 16 kVectors sums held in registers; each sum runs over the depth in order,
 // so that it does not depend on the tile it is computed in.
 template <int kRows, int kVectors>
@@ -26,14 +16,15 @@ void multiply_tile(const Operands& given) {
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) sums[row][v] = all(0.0f);
   }
+  const float* a = given.a;
   const float* b = given.b;
-  for (int k = 0; k < given.depth; ++k, b += given.b_stride) {
+  for (int k = 0; k < given.depth; ++k, a += given.a_step, b += given.b_stride) {
     Floats columns[kVectors];
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) columns[v] = load(b + 16 * v);
 #pragma GCC unroll 8
     for (int row = 0; row < kRows; ++row) {
-      const Floats factor = all(given.a[row * given.a_stride + k]);
+      const Floats factor = all(a[row * given.a_stride]);
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) {
         sums[row][v] = times_add(factor, columns[v], sums[row][v]);
@@ -74,10 +65,9 @@ void multiply_rows(Operands given, int rows, int columns) {
   }
 }
 
-inline void multiply(const float* a, std::ptrdiff_t a_stride, int rows, const float* b,
-                     std::ptrdiff_t b_stride, int depth, int columns, float* out,
-                     std::ptrdiff_t out_stride) {
-  multiply_rows<kMultiplyRows>({a, a_stride, b, b_stride, depth, out, out_stride}, rows, columns);
+// out[row][column] = sum over k of a[row][k] b[k][column], columns a multiple of 16.
+inline void multiply(const Operands& given, int rows, int columns) {
+  multiply_rows<kMultiplyRows>(given, rows, columns);
 }
 
 }  // namespace

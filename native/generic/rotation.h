@@ -32,30 +32,37 @@ inline Floats butterfly(Floats v) {
   return times_add(v, load(kSigns), exchange<kApart>(v));
 }
 
+constexpr int kRotatedVectors = kRotated / 16;
+
+// One block of kRotated columns, in registers.
+inline void rotate_block(Floats (&v)[kRotatedVectors]) {
+#pragma GCC unroll 8
+  for (int i = 0; i < kRotatedVectors; ++i) {
+    v[i] = butterfly<8>(butterfly<4>(butterfly<2>(butterfly<1>(v[i]))));
+  }
+#pragma GCC unroll 3
+  for (int apart = 1; apart < kRotatedVectors; apart *= 2) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kRotatedVectors; ++i) {
+      if (i & apart) continue;
+      const Floats sum = add(v[i], v[i + apart]);
+      v[i + apart] = subtract(v[i], v[i + apart]);
+      v[i] = sum;
+    }
+  }
+}
+
 // out = x H, H the Hadamard matrix of kRotated columns (entries of one, not scaled), block by
 // block; in place where out is x. Scaled by the root of kRotated it is orthogonal, so with weights
 // turned by it, too, products stay what they were.
 inline void rotate(const float* x, int columns, float* out) {
-  constexpr int kRegisters = kRotated / 16;
   for (int block = 0; block < columns; block += kRotated) {
-    Floats v[kRegisters];
+    Floats v[kRotatedVectors];
 #pragma GCC unroll 8
-    for (int i = 0; i < kRegisters; ++i) {
-      v[i] = load(x + block + 16 * i);
-      v[i] = butterfly<8>(butterfly<4>(butterfly<2>(butterfly<1>(v[i]))));
-    }
-#pragma GCC unroll 3
-    for (int apart = 1; apart < kRegisters; apart *= 2) {
+    for (int i = 0; i < kRotatedVectors; ++i) v[i] = load(x + block + 16 * i);
+    rotate_block(v);
 #pragma GCC unroll 8
-      for (int i = 0; i < kRegisters; ++i) {
-        if (i & apart) continue;
-        const Floats sum = add(v[i], v[i + apart]);
-        v[i + apart] = subtract(v[i], v[i + apart]);
-        v[i] = sum;
-      }
-    }
-#pragma GCC unroll 8
-    for (int i = 0; i < kRegisters; ++i) store(out + block + 16 * i, v[i]);
+    for (int i = 0; i < kRotatedVectors; ++i) store(out + block + 16 * i, v[i]);
   }
 }
 
