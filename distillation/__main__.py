@@ -21,6 +21,36 @@ def describe() -> None:
 
 
 @app.command()
+def run(
+    recipe: Annotated[Path, typer.Argument(help="TOML file with a table a stage.")],
+    data: Annotated[Path, typer.Option(help="Folder that holds the sources.")],
+    out: Annotated[Path, typer.Option(help="Folder of stages; recipes may share it.")],
+    cluster: Annotated[
+        str | None, typer.Option(envvar="OPENSEARCH_URL", help="Cluster for BM25.")
+    ] = None,
+    until: Annotated[str, typer.Option(help="Last stage to do.")] = "publish",
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE over the recipe; repeatable.")
+    ] = None,
+) -> None:
+    """Does the stages of a recipe that are not done.
+
+    They are split, teacher, pool, labels, student, calibrate, evaluate and publish, in this order.
+    """
+    from distillation.pipeline import run as pipeline  # noqa: PLC0415 - torch loads only for work
+    from distillation.pipeline.recipe import read_recipe  # noqa: PLC0415
+    from rerank_core.cluster.settings import ClusterSettings  # noqa: PLC0415
+
+    if until not in pipeline.STAGES:
+        raise ConfigError(f"--until {until}: one of {', '.join(pipeline.STAGES)}")
+    place = pipeline.Place(data, out, ClusterSettings(url=cluster) if cluster else None)
+    done = pipeline.run(read_recipe(recipe, tuple(changes or ())), place, Console(), until=until)
+    Console().print(
+        "\n".join(f"{name}: {one.folder}" for name, one in done.items()), soft_wrap=True
+    )
+
+
+@app.command()
 def train(
     recipe: Annotated[Path, typer.Argument(help="TOML file with everything but the data.")],
     labels: Annotated[Path, typer.Option(help="BEIR folder with the graded judgments.")],

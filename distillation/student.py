@@ -14,20 +14,32 @@ from transformers import AutoModelForSequenceClassification
 
 from distillation.batches import Batch, Pick, assemble
 from distillation.lists import TokenList
+from distillation.losses import relevance
 from rerank_core.errors import ArtifactError
 from rerank_core.text import ProductTextRecipe, TextEncoder
+
+_DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
+
+_ATTENTION = "eager"
+"""On rows of 30 tokens PyTorch's fused attention takes twice as long on a CPU, backward most."""
 
 
 class Student(nn.Module):
     """A Hugging Face BERT with a classifier of one output: token rows in, logits out."""
 
-    def __init__(self, folder: Path, *, layers: int | None = None) -> None:
-        """Loads a folder; a bi-encoder's gets a new, random head from torch's generator."""
+    def __init__(
+        self, folder: Path, *, layers: int | None = None, dropout: float | None = None
+    ) -> None:
+        """Loads a folder; a bi-encoder's gets a new, random head from torch's generator.
+
+        `dropout` replaces the folder's own.
+        """
         super().__init__()
         if not (folder / "config.json").is_file():
             raise ArtifactError(f"{folder}: no config.json; give the folder of a model")
+        rates = {} if dropout is None else dict.fromkeys(_DROPOUTS, dropout)
         self.network: Any = AutoModelForSequenceClassification.from_pretrained(
-            folder, num_labels=1, local_files_only=True
+            folder, num_labels=1, local_files_only=True, attn_implementation=_ATTENTION, **rates
         )
         if self.network.config.model_type != "bert":
             raise ArtifactError(
@@ -42,16 +54,27 @@ class Student(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits, float32, shape ``(pairs,)``."""
-        output = self.network(
+        bert = self.network.bert
+        states = bert(
             input_ids=batch.ids, attention_mask=batch.mask, token_type_ids=batch.type_ids
-        )
-        logits: Tensor = output.logits
-        return logits.float().squeeze(-1)
+        ).last_hidden_state
+        # The head in float32: bfloat16 has 8 bits, and logits rounded to those would tie.
+        with torch.autocast("cpu", enabled=False):
+            pooled = self.network.dropout(bert.pooler(states.float()))
+            logits: Tensor = self.network.classifier(pooled)
+        return logits.squeeze(-1)
 
     @property
     def depth(self) -> int:
         """How many layers."""
         return int(self.network.config.num_hidden_layers)
+
+    def layer_of(self, name: str) -> int:
+        """The layer of a parameter, `depth` for pooler and classifier, -1 for the embeddings."""
+        if "pooler" in name or "classifier" in name:
+            return self.depth
+        marker = "encoder.layer."
+        return int(name.partition(marker)[2].partition(".")[0]) if marker in name else -1
 
 
 def text_encoder(folder: Path, recipe: ProductTextRecipe) -> TextEncoder:
@@ -64,13 +87,14 @@ def text_encoder(folder: Path, recipe: ProductTextRecipe) -> TextEncoder:
 
 
 def score(
-    student: Student,
+    student: Any,
     lists: Sequence[TokenList],
     *,
     pairs_a_batch: int = 64,
+    bfloat16: bool = False,
     done: Callable[[int], None] = lambda _pairs: None,
 ) -> list[npt.NDArray[np.float32]]:
-    """Logits of every list, in order, float32 arithmetic, without dropout.
+    """Logits of every list, in order, without dropout; matrix products in float32 or bfloat16.
 
     `done` hears how many more pairs are scored.
     """
@@ -83,10 +107,10 @@ def score(
     scores = [np.empty(len(one.tokens), np.float32) for one in lists]
     was_training = student.training
     student.eval()
-    with torch.inference_mode():
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
         for start in range(0, len(picks), pairs_a_batch):
             part = picks[start : start + pairs_a_batch]
-            logits = student(assemble(lists, part)).numpy()
+            logits = relevance(student(assemble(lists, part))).numpy()
             for pick, logit in zip(part, logits, strict=True):
                 scores[pick.number][pick.rows[0]] = logit
             done(len(part))

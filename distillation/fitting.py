@@ -1,0 +1,231 @@
+"""One training loop for teachers and students: lists in, a loss over lists; seeded, resumable."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from distillation import losses
+from distillation.batches import Batch, Pick, assemble, plan_epoch
+from distillation.lists import TokenList
+from distillation.pipeline.recipe import Fit
+from rerank_core.errors import ConfigError
+
+CHECKPOINT = "checkpoint.pt"
+BEST = "best.pt"
+EVENTS = "events"
+CHOOSES = "nDCG@10"
+_FORGET = 0.98
+"""The loss that is shown is a moving average; one step has a few lists and jumps about."""
+
+
+@dataclass
+class _State:
+    step: int = 0
+    curve: list[dict[str, float]] = field(default_factory=list)
+    average: dict[str, Tensor] = field(default_factory=dict)
+
+
+def fit(  # noqa: PLR0913 - the loop is one thing, and has many ends
+    network: Any,
+    settings: Fit,
+    lists: Sequence[TokenList],
+    folder: Path,
+    *,
+    seed: int,
+    identity: str,
+    measure: Callable[[Any], dict[str, float]],
+    show: Console,
+) -> list[dict[str, float]]:
+    """Trains a module, and leaves the weights with the highest nDCG@10 of `measure` in `best.pt`.
+
+    Its outputs are ``(pairs,)`` or ``(pairs, classes)``, and it has `depth` and `layer_of` as
+    `Student` has. Goes on from `checkpoint.pt` where a killed run of the same `identity` left one.
+    Returns the curve of evaluations. Raises `ConfigError` for a checkpoint of another identity.
+    """
+    torch.manual_seed(seed)
+    optimiser = torch.optim.AdamW(_groups(network, settings), fused=True)
+    state = _State()
+    if settings.average:
+        state.average = {name: value.detach().clone() for name, value in _weights(network)}
+    if (folder / CHECKPOINT).is_file():
+        _load(state, network, optimiser, folder / CHECKPOINT, identity)
+        show.print(f"resumed at step {state.step}")
+    due = {
+        round(settings.steps * (k + 1) / settings.evaluations) for k in range(settings.evaluations)
+    }
+    shown = state.curve[-1]["loss"] if state.curve else math.nan
+    before_s = state.curve[-1]["seconds"] if state.curve else 0.0
+    started, first = time.monotonic(), state.step
+    network.train()
+    plan = _steps(lists, settings, seed)
+    with SummaryWriter(str(folder / EVENTS), purge_step=state.step) as board:
+        for picks in plan[state.step :]:
+            loss = _step(network, optimiser, state, settings, assemble(lists, picks))
+            shown = loss if math.isnan(shown) else _FORGET * shown + (1 - _FORGET) * loss
+            board.add_scalar("loss", loss, state.step)
+            if state.step not in due:
+                continue
+            with _kept_weights(network, state):
+                values = measure(network)
+            seconds = before_s + time.monotonic() - started
+            point = {"step": float(state.step), "loss": shown} | values
+            point["seconds"] = round(seconds, 1)
+            state.curve.append(point)
+            for name, value in values.items():
+                board.add_scalar(name, value, state.step)
+            if point[CHOOSES] >= max(one[CHOOSES] for one in state.curve):
+                best = state.average or dict(_weights(network))
+                _write(best, folder / BEST)
+            _save(state, network, optimiser, folder / CHECKPOINT, identity)
+            left_s = (time.monotonic() - started) / (state.step - first)
+            left_s *= settings.steps - state.step
+            line = "  ".join(f"{name} {value:.4g}" for name, value in point.items())
+            show.print(f"{line}  {left_s:.0f} s left", highlight=False)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    return state.curve
+
+
+def load_best(network: Any, folder: Path) -> None:
+    """Puts the kept weights into the network, which is then ready to score."""
+    missing = network.load_state_dict(torch.load(folder / BEST, weights_only=True), strict=False)
+    if missing.unexpected_keys:
+        raise ConfigError(f"{folder / BEST}: of another network: {missing.unexpected_keys[:3]}")
+    network.eval()
+
+
+def best_point(curve: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The evaluation whose weights are kept: the highest, the last of equals."""
+    return max(reversed(curve), key=lambda point: point[CHOOSES])
+
+
+def _steps(lists: Sequence[TokenList], settings: Fit, seed: int) -> list[list[Pick]]:
+    """Every step, from the seed alone, so that a resumed run goes the same way."""
+    random = np.random.default_rng(seed)
+    steps: list[list[Pick]] = []
+    while len(steps) < settings.steps:
+        steps += plan_epoch(
+            lists,
+            pairs_a_step=settings.pairs_a_step,
+            list_products=settings.list_products,
+            random=random,
+        )
+    return steps[: settings.steps]
+
+
+def _step(
+    network: Any, optimiser: torch.optim.AdamW, state: _State, settings: Fit, batch: Batch
+) -> float:
+    with torch.autocast("cpu", torch.bfloat16, enabled=settings.precision == "bfloat16"):
+        outputs = network(batch)
+    loss = losses.loss(settings.loss, settings.pointwise, outputs, batch.targets, batch.lists)
+    loss.backward()  # type: ignore[no-untyped-call]
+    parameters = [one for group in optimiser.param_groups for one in group["params"]]
+    torch.nn.utils.clip_grad_norm_(parameters, settings.clip_norm)
+    rate = rate_share(state.step, settings.steps, settings.warmup_share)
+    for group in optimiser.param_groups:
+        group["lr"] = group["peak"] * rate
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+    state.step += 1
+    if settings.average:
+        # Young averages forget their start faster, or the untrained head would linger in them.
+        decay = min(settings.average, state.step / (9 + state.step))
+        with torch.no_grad():
+            for name, value in _weights(network):
+                state.average[name].lerp_(value, 1 - decay)
+    return float(loss.detach())
+
+
+def rate_share(step: int, total: int, warmup_share: float) -> float:
+    """Linear from 0 to 1 over the warm-up, then linear to 0 just past the last step."""
+    warmup = warmup_share * total
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return (total - step) / (total - warmup)
+
+
+def _groups(network: Any, settings: Fit) -> list[dict[str, Any]]:
+    """Groups with their peak rate: the head's own, the layers' falling towards the embeddings."""
+    groups: dict[tuple[float, float], list[Tensor]] = {}
+    for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        layer = network.layer_of(name)
+        if layer == network.depth:
+            peak = settings.head_learning_rate
+        else:
+            peak = settings.learning_rate * settings.layer_decay ** (network.depth - 1 - layer)
+        decay = settings.weight_decay if parameter.ndim > 1 else 0.0
+        groups.setdefault((peak, decay), []).append(parameter)
+    return [
+        {"params": members, "lr": peak, "peak": peak, "weight_decay": decay}
+        for (peak, decay), members in groups.items()
+    ]
+
+
+def _weights(network: Any) -> Iterator[tuple[str, Tensor]]:
+    """The weights that training moves; adapters' frozen bases stay where they came from."""
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            yield name, parameter.detach()
+
+
+@contextmanager
+def _kept_weights(network: Any, state: _State) -> Iterator[None]:
+    """The moving average, where there is one, in the place of the weights for a while."""
+    if not state.average:
+        yield
+        return
+    weights = {name: value.clone() for name, value in _weights(network)}
+    network.load_state_dict(state.average, strict=False)
+    try:
+        yield
+    finally:
+        network.load_state_dict(weights, strict=False)
+
+
+def _save(
+    state: _State, network: Any, optimiser: torch.optim.AdamW, path: Path, identity: str
+) -> None:
+    content = {
+        "identity": identity,
+        "step": state.step,
+        "curve": state.curve,
+        "average": state.average,
+        "weights": dict(_weights(network)),
+        "optimiser": optimiser.state_dict(),
+        "random": torch.get_rng_state(),
+    }
+    _write(content, path)
+
+
+def _load(
+    state: _State, network: Any, optimiser: torch.optim.AdamW, path: Path, identity: str
+) -> None:
+    content: dict[str, Any] = torch.load(path, weights_only=True)
+    if content["identity"] != identity:
+        raise ConfigError(f"{path}: of another recipe or other data; remove its folder")
+    network.load_state_dict(content["weights"], strict=False)
+    optimiser.load_state_dict(content["optimiser"])
+    state.step, state.curve = content["step"], content["curve"]
+    state.average = content["average"]
+    torch.set_rng_state(content["random"])
+
+
+def _write(content: object, path: Path) -> None:
+    """Beside and renamed, so that a kill leaves a whole one."""
+    staged = path.with_suffix(".new")
+    torch.save(content, staged)
+    staged.replace(path)

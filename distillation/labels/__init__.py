@@ -1,0 +1,1 @@
+"""The store of teachers' answers, and the work of filling it."""

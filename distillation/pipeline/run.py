@@ -1,0 +1,146 @@
+"""The whole recipe, from top to bottom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+
+from distillation.pipeline import teacher as teachers
+from distillation.pipeline.labels import do_labels
+from distillation.pipeline.pool import do_pool
+from distillation.pipeline.recipe import Recipe
+from distillation.pipeline.split import Material, do_split, fingerprint
+from distillation.pipeline.stage import Finished, Order, do, open_stage, write_json
+from distillation.pipeline.student import do_student
+from rerank_core import records
+from rerank_core.cluster.settings import ClusterSettings
+from rerank_core.hashing import hash_json
+
+Stage = Literal["split", "teacher", "pool", "labels", "student", "calibrate", "evaluate", "publish"]
+STAGES: tuple[Stage, ...] = (
+    "split", "teacher", "pool", "labels", "student", "calibrate", "evaluate", "publish",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run reads and writes."""
+
+    data: Path
+    """Folder that holds the sources."""
+    out: Path
+    """Folder of stages; recipes may share it."""
+    cluster: ClusterSettings | None = None
+    """For BM25."""
+
+
+def run(
+    recipe: Recipe, place: Place, show: Console, *, until: Stage = "publish"
+) -> dict[str, Finished]:
+    """Does every stage up to `until` that is not done before; returns the stages by name.
+
+    Judgments alone need no teacher, pool or labels: a student that learns from them goes without.
+    """
+    place.out.mkdir(parents=True, exist_ok=True)
+    done: dict[str, Finished] = {}
+    material = Material(_split(recipe, place, done, show), place.data)
+    human = recipe.student.learns == "human"
+    last = STAGES.index(until)
+    for name, stage in _STAGES.items():
+        if STAGES.index(name) > last:
+            break
+        if human and name in _LABELLING and until not in _LABELLING:
+            continue
+        done[name] = stage(recipe, place, material, done, show)
+    folders = {name: one.folder.name for name, one in done.items()}
+    record = {"recipe": records.to_json(recipe), "stages": folders}
+    name = f"{recipe.name}-{hash_json(record)[:8]}.json"
+    write_json(place.out / name, record)
+    return done
+
+
+_LABELLING = ("teacher", "pool", "labels")
+
+
+def _split(recipe: Recipe, place: Place, done: dict[str, Finished], show: Console) -> Finished:
+    files = fingerprint(recipe.split, place.data)
+    settings = {"split": records.to_json(recipe.split), "data": files}
+    order = Order("split", settings, {})
+    done["split"] = do(
+        order, place.out, lambda folder: do_split(recipe.split, place.data, folder), show
+    )
+    return done["split"]
+
+
+def _teacher(
+    recipe: Recipe, place: Place, material: Material, done: dict[str, Finished], show: Console
+) -> Finished:
+    members = []
+    for member in recipe.teacher.members:
+        order = Order("member", records.to_json(member), {"split": done["split"]})
+
+        def work(folder: Path, member: Any = member, key: str = order.key) -> dict[str, Any]:
+            return teachers.do_member(member, material, folder, key, show)
+
+        members.append(do(order, place.out, work, show))
+    inputs = {f"member {place}": one for place, one in enumerate(members)}
+    return do(
+        Order("teacher", {}, {"split": done["split"]} | inputs),
+        place.out,
+        lambda folder: teachers.do_teacher(members, material, folder),
+        show,
+    )
+
+
+def members_of(recipe: Recipe, teacher: Finished) -> list[Finished]:
+    """The stages that a finished teacher is the mean of."""
+    folders = [one["folder"] for name, one in teacher.manifest["inputs"].items() if name != "split"]
+    return [
+        open_stage(teacher.folder.parent / folder)
+        for folder in folders[: len(recipe.teacher.members)]
+    ]
+
+
+def _pool(
+    recipe: Recipe, place: Place, material: Material, done: dict[str, Finished], show: Console
+) -> Finished:
+    return do(
+        Order("pool", records.to_json(recipe.pool), {"split": done["split"]}),
+        place.out,
+        lambda folder: do_pool(recipe.pool, material, place.cluster, folder, show),
+        show,
+    )
+
+
+def _labels(
+    recipe: Recipe, place: Place, material: Material, done: dict[str, Finished], show: Console
+) -> Finished:
+    def work(folder: Path) -> dict[str, Any]:
+        members = members_of(recipe, done["teacher"])
+        teacher = teachers.open_teacher(recipe.teacher, done["teacher"], members)
+        return do_labels(recipe.labels, done["pool"], teacher, material, folder, show)
+
+    inputs = {name: done[name] for name in ("split", "teacher", "pool")}
+    # Neither the cap nor the size of a shard decides a label.
+    return do(Order("labels", {"pairs": recipe.labels.pairs}, inputs), place.out, work, show)
+
+
+def _student(
+    recipe: Recipe, place: Place, material: Material, done: dict[str, Finished], show: Console
+) -> Finished:
+    inputs: dict[str, Finished] = {n: done[n] for n in ("split", "labels") if n in done}
+    order = Order("student", records.to_json(recipe.student), inputs)
+    return do(
+        order,
+        place.out,
+        lambda folder: do_student(
+            recipe.student, material, done.get("labels"), folder, order.key, show
+        ),
+        show,
+    )
+
+
+_STAGES = {"teacher": _teacher, "pool": _pool, "labels": _labels, "student": _student}

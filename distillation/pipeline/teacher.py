@@ -1,0 +1,149 @@
+"""Stage 2: teachers trained on the human judgments, and the mean of several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from distillation.fitting import BEST, best_point, fit, load_best
+from distillation.pipeline import recipe as recipes
+from distillation.pipeline.split import Material
+from distillation.pipeline.stage import Finished
+from distillation.ranking import means, measure_on, teacher_run, token_lists
+from distillation.student import Student, text_encoder
+from distillation.teachers.contract import Teacher
+from distillation.teachers.cosine import CosineTeacher
+from distillation.teachers.cross_encoder import CrossEncoderTeacher
+from distillation.teachers.mean import MeanTeacher, spread
+from rerank_core.artifact import named_folder
+from rerank_core.errors import ConfigError
+from rerank_core.hashing import hash_file
+from rerank_core.measures import read_run, write_run
+
+_SPREAD_QUERIES = 300
+"""Judged queries that a member's spread is taken over: enough for two digits."""
+SELECT, HUMAN = "select.trec", "human.trec"
+
+
+def do_member(
+    member: recipes.Member, material: Material, folder: Path, key: str, show: Console
+) -> dict[str, Any]:
+    """Trains the member where it is to be trained; writes its runs on select and on human lists."""
+    facts: dict[str, Any] = {}
+    if isinstance(member, recipes.CrossEncoderTeacher) and member.fit is not None:
+        facts["curve"] = _train(member, material, folder, key, show)
+        facts["best"] = best_point(facts["curve"])
+    teacher = open_member(member, folder)
+    select = material.judgments("select")
+    run = teacher_run(teacher, select, material.queries, material.products)
+    write_run(run, folder / SELECT, tag=member.kind)
+    sample = dict(list(material.judgments("human").items())[:_SPREAD_QUERIES])
+    write_run(
+        teacher_run(teacher, sample, material.queries, material.products),
+        folder / HUMAN,
+        tag=member.kind,
+    )
+    facts["select"] = by_set(select, run, material.sets)
+    return facts
+
+
+def _train(
+    member: recipes.CrossEncoderTeacher, material: Material, folder: Path, key: str, show: Console
+) -> list[dict[str, float]]:
+    settings = member.fit
+    if settings is None:
+        raise ConfigError("teacher: no [fit] to train by")
+    import torch  # noqa: PLC0415
+
+    torch.manual_seed(member.seed)
+    base = named_folder(member.base)
+    network = Student(base, layers=member.layers, dropout=settings.dropout)
+    encoder = text_encoder(base, member.text)
+    queries, products = material.queries, material.products
+    select = choosing(material)
+    measure = measure_on(
+        select,
+        token_lists(select, queries, products, encoder),
+        bfloat16=settings.precision == "bfloat16",
+    )
+    lists = token_lists(material.judgments("human"), queries, products, encoder)
+    return fit(
+        network, settings, lists, folder, seed=member.seed, identity=key, measure=measure, show=show
+    )
+
+
+def choosing(material: Material) -> dict[str, dict[str, float]]:
+    """dev-select of the sets whose judgments teach: the others stay out of domain."""
+    taught = {query.split("/")[0] for query in material.judgments("human")}
+    chosen = {q: r for q, r in material.judgments("select").items() if q.split("/")[0] in taught}
+    return chosen or material.judgments("select")
+
+
+def by_set(
+    judgments: Mapping[str, Mapping[str, float]],
+    run: Mapping[str, Mapping[str, float]],
+    sets: Sequence[str],
+) -> dict[str, dict[str, float]]:
+    """Set to measure to mean."""
+    found = {}
+    for name in sets:
+        part = {query: rows for query, rows in judgments.items() if query.startswith(f"{name}/")}
+        if part:
+            found[name] = means(part, {query: dict(run[query]) for query in part})
+    return found
+
+
+def do_teacher(members: Sequence[Finished], material: Material, folder: Path) -> dict[str, Any]:
+    """The mean of the members' runs; spreads, and what the mean is worth on select."""
+    spreads = [spread(read_run(one.folder / HUMAN)) for one in members]
+    select = material.judgments("select")
+    runs = [read_run(one.folder / SELECT) for one in members]
+    scale = sum(spreads) / len(spreads)
+    run = {
+        query: {
+            name: scale
+            * sum(one[query][name] / s for one, s in zip(runs, spreads, strict=True))
+            / len(runs)
+            for name in rows
+        }
+        for query, rows in select.items()
+    }
+    write_run(run, folder / SELECT, tag="teacher")
+    return {
+        "spreads": spreads,
+        "scale": scale,
+        "select": by_set(select, run, material.sets),
+        "members": [one.folder.name for one in members],
+    }
+
+
+def open_teacher(teacher: recipes.Teacher, stage: Finished, members: Sequence[Finished]) -> Teacher:
+    """The teacher of a finished stage, ready to label."""
+    opened = [
+        open_member(member, one.folder)
+        for member, one in zip(teacher.members, members, strict=True)
+    ]
+    if len(opened) == 1:
+        return opened[0]
+    return MeanTeacher(opened, stage.facts["spreads"], stage.facts["scale"])
+
+
+def open_member(member: recipes.Member, folder: Path) -> Teacher:
+    """A member whose training, where it has one, is done."""
+    match member:
+        case recipes.CosineTeacher():
+            return CosineTeacher(member.base, member.text)
+        case recipes.CrossEncoderTeacher():
+            base = named_folder(member.base)
+            network = Student(base, layers=member.layers)
+            weights = base / "model.safetensors"
+            if member.fit is not None:
+                load_best(network, folder)
+                weights = folder / BEST
+            encoder = text_encoder(base, member.text)
+            return CrossEncoderTeacher(network, encoder, "cross-encoder", hash_file(weights))
+        case _:
+            raise ConfigError(f"teacher: kind {member.kind!r} is not known")

@@ -1,0 +1,1 @@
+"""Unlabelled pairs mined from real catalogues for real queries."""

@@ -1,0 +1,84 @@
+"""Runs of networks and teachers over judged lists, and what they are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from distillation.lists import TokenList
+from distillation.student import score
+from distillation.teachers.contract import Pair, Teacher
+from rerank_core.measures import Judgments, Scale, ndcg, pairwise_accuracy, spearman
+from rerank_core.text import TextEncoder
+
+SHARES = Scale(0.0, 1.0)
+"""Grades are shares of their scale once the split has read them."""
+Run = dict[str, dict[str, float]]
+
+
+def token_lists(
+    judgments: Judgments,
+    queries: Mapping[str, str],
+    products: Mapping[str, Mapping[str, Any]],
+    encoder: TextEncoder,
+) -> list[TokenList]:
+    """One list a query, in order, exactly as serving encodes it."""
+    lists = []
+    for query, rows in judgments.items():
+        texts = [encoder.recipe.compose(products[name]) for name in rows]
+        targets = np.array(list(rows.values()), np.float32)
+        lists.append(TokenList(encoder.pairs(queries[query], texts), targets))
+    return lists
+
+
+def network_run(
+    network: Any, judgments: Judgments, lists: Sequence[TokenList], *, bfloat16: bool
+) -> Run:
+    """Scores of the judged products."""
+    scores = score(network, lists, bfloat16=bfloat16)
+    return {
+        query: dict(zip(rows, map(float, values), strict=True))
+        for (query, rows), values in zip(judgments.items(), scores, strict=True)
+    }
+
+
+def teacher_run(
+    teacher: Teacher,
+    judgments: Judgments,
+    queries: Mapping[str, str],
+    products: Mapping[str, Mapping[str, Any]],
+) -> Run:
+    """A teacher's scores of the judged products; an answer that could not be read ranks last."""
+    names = [(query, name) for query, rows in judgments.items() for name in rows]
+    pairs = [Pair(queries[q], teacher.text.compose(products[name])) for q, name in names]
+    run: Run = {query: {} for query in judgments}
+    for (query, name), logit in zip(names, teacher.score(pairs).logits, strict=True):
+        run[query][name] = -1e9 if np.isnan(logit) else float(logit)
+    return run
+
+
+def values(judgments: Judgments, run: Run) -> dict[str, dict[str, float]]:
+    """Measure to query to value."""
+    return {
+        "nDCG@10": ndcg(judgments, run, SHARES),
+        "pairwise accuracy": pairwise_accuracy(judgments, run),
+        "Spearman": spearman(judgments, run),
+    }
+
+
+def means(judgments: Judgments, run: Run) -> dict[str, float]:
+    """Measure to mean over all queries."""
+    return {
+        name: float(np.mean(list(found.values()))) for name, found in values(judgments, run).items()
+    }
+
+
+def measure_on(
+    judgments: Judgments, lists: Sequence[TokenList], *, bfloat16: bool
+) -> Callable[[Any], dict[str, float]]:
+    """The means of a network's run, for `fit` to choose by."""
+    return lambda network: means(
+        judgments, network_run(network, judgments, lists, bfloat16=bfloat16)
+    )

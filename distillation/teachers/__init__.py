@@ -1,0 +1,1 @@
+"""What labels pairs: one contract, several kinds."""

@@ -1,0 +1,54 @@
+"""The mean of several teachers, each on its own scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from distillation.teachers.contract import Pair, Teacher, TeacherIdentity, TeacherScores
+from rerank_core.errors import ConfigError
+from rerank_core.hashing import hash_json
+from rerank_core.text import ProductTextRecipe
+
+
+class MeanTeacher:
+    """Mean of logits, each member's divided by its spread; NaN where one member has none."""
+
+    def __init__(
+        self, members: Sequence[Teacher], spreads: Sequence[float], scale: float = 1.0
+    ) -> None:
+        """`spreads` are standard deviations within a query; `scale` multiplies the mean."""
+        if not members or len(members) != len(spreads):
+            raise ConfigError("a mean needs members, and one spread a member")
+        if any(member.text != members[0].text for member in members):
+            raise ConfigError("members of a mean read the same text: give them one [text]")
+        if min(spreads) <= 0:
+            raise ConfigError("a member that scores all products of a query alike has no order")
+        self._members, self._spreads, self._scale = members, spreads, scale
+        parts = [(one.identity.teacher_id, one.identity.revision) for one in members]
+        self.identity = TeacherIdentity(
+            f"mean of {len(members)}",
+            hash_json([parts, list(spreads), scale]),
+            hash_json([one.identity.prompt_hash for one in members]),
+        )
+
+    @property
+    def text(self) -> ProductTextRecipe:
+        """What every member reads."""
+        return self._members[0].text
+
+    def score(self, pairs: Sequence[Pair]) -> TeacherScores:
+        """Each member asked in turn."""
+        total = np.zeros(len(pairs), np.float64)
+        for member, spread in zip(self._members, self._spreads, strict=True):
+            total += member.score(pairs).logits / spread
+        return TeacherScores((self._scale * total / len(self._members)).astype(np.float32))
+
+
+def spread(run: dict[str, dict[str, float]]) -> float:
+    """Root mean square over queries of the standard deviation of a run's scores."""
+    variances = [np.var(list(rows.values())) for rows in run.values() if len(rows) > 1]
+    if not variances:
+        raise ConfigError("no query with two products to take a spread over")
+    return float(np.sqrt(np.mean(variances)))
