@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from distillation import losses
-from distillation.batches import Batch, Pick, assemble, plan_epoch
+from distillation.batches import Batch, Pick, assemble, even, plan_epoch
 from distillation.lists import TokenList
 from distillation.pipeline.recipe import Fit
 from rerank_core.errors import ConfigError
@@ -128,7 +128,7 @@ def _step(
     network: Any, optimiser: torch.optim.AdamW, state: _State, settings: Fit, batch: Batch
 ) -> float:
     with torch.autocast("cpu", torch.bfloat16, enabled=settings.precision == "bfloat16"):
-        outputs = network(batch)
+        outputs = network(even(batch))[: len(batch.targets)]
     loss = losses.loss(settings.loss, settings.pointwise, outputs, batch.targets, batch.lists)
     loss.backward()  # type: ignore[no-untyped-call]
     parameters = [one for group in optimiser.param_groups for one in group["params"]]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification
 
-from distillation.batches import Batch, Pick, assemble
+from distillation.batches import Batch, Pick, assemble, even
 from distillation.lists import TokenList
 from distillation.losses import relevance
 from rerank_core.errors import ArtifactError
@@ -110,7 +110,7 @@ def score(
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
         for start in range(0, len(picks), pairs_a_batch):
             part = picks[start : start + pairs_a_batch]
-            logits = relevance(student(assemble(lists, part))).numpy()
+            logits = relevance(student(even(assemble(lists, part)))).numpy()[: len(part)]
             for pick, logit in zip(part, logits, strict=True):
                 scores[pick.number][pick.rows[0]] = logit
             done(len(part))
