@@ -32,6 +32,10 @@ def run(
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="KEY=VALUE over the recipe; repeatable.")
     ] = None,
+    *,
+    force: Annotated[
+        bool, typer.Option("--force", help="Publish a student worse than the one shipped.")
+    ] = False,
 ) -> None:
     """Does the stages of a recipe that are not done.
 
@@ -43,7 +47,8 @@ def run(
 
     if until not in pipeline.STAGES:
         raise ConfigError(f"--until {until}: one of {', '.join(pipeline.STAGES)}")
-    place = pipeline.Place(data, out, ClusterSettings(url=cluster) if cluster else None)
+    settings = ClusterSettings(url=cluster) if cluster else None
+    place = pipeline.Place(data, out, settings, recipe.parent, force)
     done = pipeline.run(read_recipe(recipe, tuple(changes or ())), place, Console(), until=until)
     Console().print(
         "\n".join(f"{name}: {one.folder}" for name, one in done.items()), soft_wrap=True

@@ -52,8 +52,8 @@ class Quality:
 def fit_platt(logits: Sequence[float], shares: Sequence[float]) -> Platt:
     """The maximum likelihood line where a pair is relevant with its share. Platt 1999.
 
-    Raises `InputError` where all logits or all shares are equal, or the slope is not above 0: such a
-    model orders no better than chance, and a probability would hide it.
+    Raises `InputError` where all logits or all shares are equal, or the slope is not above 0: a
+    model that orders no better than chance has no probability.
     """
     scores, targets = np.asarray(logits, np.float64), np.asarray(shares, np.float64)
     if len(scores) < 2 or np.ptp(scores) == 0 or np.ptp(targets) == 0:

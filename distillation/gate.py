@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from rerank_core.measures import (
     BeirFolder,
     Equivalence,
     Interval,
+    Judgments,
+    Scale,
     bootstrap,
     equivalence_test,
     evaluate_judged_list,
@@ -54,22 +56,36 @@ def judge(
     queries, products = data.queries(), data.products()
     judged = data.judgments(one.split)
     check_judged(queries, products, judged)
-    judgments = mixed(judged)
-    recipe = exact.artifact.manifest.recipe
+    return judge_lists(path, exact, one.name, (queries, products, mixed(judged)), one.scale, engine)
 
+
+def judge_lists(
+    path: CrossEncoder,
+    exact: CrossEncoder,
+    name: str,
+    data: tuple[Mapping[str, str], Mapping[str, Mapping[str, Any]], Judgments],
+    scale: Scale,
+    engine: Engine,
+) -> Verdict:
+    """The same on queries, products and judgments at hand.
+
+    Raises `InputError` where no query can be compared.
+    """
+    queries, products, judgments = data
+    recipe = exact.artifact.manifest.recipe
     theirs, ours = (
         rank(cross_encoder_scorer(engine, model), queries, products, judgments, recipe)
         for model in (exact, path)
     )
     taus = kendall_tau(ours, theirs)
     if not taus:
-        raise InputError(one.name, "has no query whose products are graded and scored apart")
+        raise InputError(name, "has no query whose products are graded and scored apart")
     worst = min(taus, key=lambda query: (taus[query], query))
     return Verdict(
-        data=one.name,
+        data=name,
         ndcg=equivalence_test(
-            evaluate_judged_list(judgments, ours, one.scale).values["nDCG@10"],
-            evaluate_judged_list(judgments, theirs, one.scale).values["nDCG@10"],
+            evaluate_judged_list(judgments, ours, scale).values["nDCG@10"],
+            evaluate_judged_list(judgments, theirs, scale).values["nDCG@10"],
             MARGIN,
         ),
         tau=bootstrap(taus),

@@ -11,11 +11,15 @@ from distillation.lists import TokenList
 from distillation.student import score
 from distillation.teachers.contract import Pair, Teacher
 from rerank_core.measures import Judgments, Scale, ndcg, pairwise_accuracy, spearman
-from rerank_core.text import TextEncoder
+from rerank_core.text import PackedTokens, ProductTextRecipe, TextEncoder
 
 SHARES = Scale(0.0, 1.0)
 """Grades are shares of their scale once the split has read them."""
 Run = dict[str, dict[str, float]]
+
+
+Rows = Callable[[str, Sequence[str]], PackedTokens]
+"""A query and texts of products as a network's rows."""
 
 
 def token_lists(
@@ -25,11 +29,22 @@ def token_lists(
     encoder: TextEncoder,
 ) -> list[TokenList]:
     """One list a query, in order, exactly as serving encodes it."""
+    return lists_of(judgments, queries, products, encoder.recipe, encoder.pairs)
+
+
+def lists_of(
+    judgments: Judgments,
+    queries: Mapping[str, str],
+    products: Mapping[str, Mapping[str, Any]],
+    recipe: ProductTextRecipe,
+    rows: Rows,
+) -> list[TokenList]:
+    """The same for any network's rows."""
     lists = []
-    for query, rows in judgments.items():
-        texts = [encoder.recipe.compose(products[name]) for name in rows]
-        targets = np.array(list(rows.values()), np.float32)
-        lists.append(TokenList(encoder.pairs(queries[query], texts), targets))
+    for query, grades in judgments.items():
+        texts = [recipe.compose(products[name]) for name in grades]
+        targets = np.array(list(grades.values()), np.float32)
+        lists.append(TokenList(rows(queries[query], texts), targets))
     return lists
 
 

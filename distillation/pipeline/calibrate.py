@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from distillation.calibration import Platt, cross_validated, fit_platt, quality
 from distillation.pipeline.split import Material
 from distillation.pipeline.stage import Finished
@@ -22,7 +24,7 @@ def do_calibrate(student: Finished, material: Material, folder: Path) -> dict[st
     logits, shares, queries = pairs_of(judged, run)
     line = fit_platt(logits, shares)
     held = quality(cross_validated(logits, shares, queries), shares)
-    raw = quality(Platt(1.0, 0.0)(_array(logits)), shares)
+    raw = quality(Platt(1.0, 0.0)(np.asarray(logits, np.float64)), shares)
     sets = sorted({query.split("/")[0] for query in judged})
     return {
         "slope": line.slope,

@@ -9,14 +9,18 @@ from typing import Any, Literal
 from rich.console import Console
 
 from distillation.pipeline import teacher as teachers
+from distillation.pipeline.calibrate import do_calibrate
+from distillation.pipeline.evaluate import do_evaluate
 from distillation.pipeline.labels import do_labels
 from distillation.pipeline.pool import do_pool
+from distillation.pipeline.publish import do_publish
 from distillation.pipeline.recipe import Recipe
 from distillation.pipeline.split import Material, do_split, fingerprint
 from distillation.pipeline.stage import Finished, Order, do, open_stage, write_json
 from distillation.pipeline.student import do_student
 from rerank_core import records
 from rerank_core.cluster.settings import ClusterSettings
+from rerank_core.errors import ConfigError
 from rerank_core.hashing import hash_json
 
 Stage = Literal["split", "teacher", "pool", "labels", "student", "calibrate", "evaluate", "publish"]
@@ -35,6 +39,10 @@ class Place:
     """Folder of stages; recipes may share it."""
     cluster: ClusterSettings | None = None
     """For BM25."""
+    beside: Path = Path()
+    """Folder of the recipe, where the files that it names lie."""
+    force: bool = False
+    """Publish a student that is worse than the one shipped."""
 
 
 def run(
@@ -120,7 +128,7 @@ def _labels(
 ) -> Finished:
     def work(folder: Path) -> dict[str, Any]:
         members = members_of(recipe, done["teacher"])
-        teacher = teachers.open_teacher(recipe.teacher, done["teacher"], members)
+        teacher = teachers.open_teacher(recipe.teacher, done["teacher"], members, place.data)
         return do_labels(recipe.labels, done["pool"], teacher, material, folder, show)
 
     inputs = {name: done[name] for name in ("split", "teacher", "pool")}
@@ -143,4 +151,51 @@ def _student(
     )
 
 
-_STAGES = {"teacher": _teacher, "pool": _pool, "labels": _labels, "student": _student}
+def _calibrate(
+    recipe: Recipe, place: Place, material: Material, done: dict[str, Finished], show: Console
+) -> Finished:
+    del recipe
+    order = Order("calibrate", {}, {"split": done["split"], "student": done["student"]})
+    return do(
+        order,
+        place.out,
+        lambda folder: do_calibrate(done["student"], material, folder),
+        show,
+    )
+
+
+def _evaluate(
+    recipe: Recipe, place: Place, material: Material, done: dict[str, Finished], show: Console
+) -> Finished:
+    def work(folder: Path) -> dict[str, Any]:
+        teacher = None
+        if "teacher" in done:
+            members = members_of(recipe, done["teacher"])
+            teacher = teachers.open_teacher(recipe.teacher, done["teacher"], members, place.data)
+        return do_evaluate(recipe, material, done, teacher, folder, show)
+
+    settings = {"report": recipe.report, "student": records.to_json(recipe.student)}
+    order = Order("evaluate", settings, dict(done))
+    return do(order, place.out, work, show)
+
+
+def _publish(
+    recipe: Recipe, place: Place, material: Material, done: dict[str, Finished], show: Console
+) -> Finished:
+    if recipe.publish is None:
+        raise ConfigError("publish: the recipe has no [publish]; give --until evaluate")
+    order = Order("publish", records.to_json(recipe.publish), dict(done))
+    return do(
+        order,
+        place.out,
+        lambda folder: do_publish(
+            recipe, place.beside, material, done, folder, show, force=place.force
+        ),
+        show,
+    )
+
+
+_STAGES = {
+    "teacher": _teacher, "pool": _pool, "labels": _labels, "student": _student,
+    "calibrate": _calibrate, "evaluate": _evaluate, "publish": _publish,
+}  # fmt: skip

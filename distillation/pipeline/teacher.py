@@ -6,20 +6,30 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 
 from distillation.fitting import BEST, best_point, fit, load_best
 from distillation.pipeline import recipe as recipes
 from distillation.pipeline.split import Material
 from distillation.pipeline.stage import Finished
-from distillation.ranking import means, measure_on, teacher_run, token_lists
+from distillation.ranking import Rows, lists_of, means, measure_on, teacher_run
 from distillation.student import Student, text_encoder
-from distillation.teachers.contract import Teacher
+from distillation.teachers.contract import Pair, Teacher
 from distillation.teachers.cosine import CosineTeacher
 from distillation.teachers.cross_encoder import CrossEncoderTeacher
+from distillation.teachers.decoder import (
+    DecoderHead,
+    DecoderTeacher,
+    GradeTeacher,
+    load_tokenizer,
+    revision_of,
+)
+from distillation.teachers.file import FileTeacher
 from distillation.teachers.mean import MeanTeacher, spread
+from distillation.teachers.prompt import Prompt
+from distillation.teachers.server import ServerTeacher
 from rerank_core.artifact import named_folder
-from rerank_core.errors import ConfigError
 from rerank_core.hashing import hash_file
 from rerank_core.measures import read_run, write_run
 
@@ -33,10 +43,10 @@ def do_member(
 ) -> dict[str, Any]:
     """Trains the member where it is to be trained; writes its runs on select and on human lists."""
     facts: dict[str, Any] = {}
-    if isinstance(member, recipes.CrossEncoderTeacher) and member.fit is not None:
-        facts["curve"] = _train(member, material, folder, key, show)
+    if isinstance(member, _TRAINED) and member.fit is not None:
+        facts["curve"] = _train(member, member.fit, material, folder, key, show)
         facts["best"] = best_point(facts["curve"])
-    teacher = open_member(member, folder)
+    teacher = open_member(member, folder, material.data)
     select = material.judgments("select")
     run = teacher_run(teacher, select, material.queries, material.products)
     write_run(run, folder / SELECT, tag=member.kind)
@@ -50,29 +60,47 @@ def do_member(
     return facts
 
 
-def _train(
-    member: recipes.CrossEncoderTeacher, material: Material, folder: Path, key: str, show: Console
-) -> list[dict[str, float]]:
-    settings = member.fit
-    if settings is None:
-        raise ConfigError("teacher: no [fit] to train by")
-    import torch  # noqa: PLC0415
+_TRAINED = recipes.CrossEncoderTeacher | recipes.DecoderTeacher
 
+
+def _train(
+    member: recipes.CrossEncoderTeacher | recipes.DecoderTeacher,
+    settings: recipes.Fit,
+    material: Material,
+    folder: Path,
+    key: str,
+    show: Console,
+) -> list[dict[str, float]]:
     torch.manual_seed(member.seed)
-    base = named_folder(member.base)
-    network = Student(base, layers=member.layers, dropout=settings.dropout)
-    encoder = text_encoder(base, member.text)
+    network, rows = _network(member, settings.dropout)
     queries, products = material.queries, material.products
     select = choosing(material)
     measure = measure_on(
         select,
-        token_lists(select, queries, products, encoder),
+        lists_of(select, queries, products, member.text, rows),
         bfloat16=settings.precision == "bfloat16",
     )
-    lists = token_lists(material.judgments("human"), queries, products, encoder)
+    lists = lists_of(material.judgments("human"), queries, products, member.text, rows)
     return fit(
         network, settings, lists, folder, seed=member.seed, identity=key, measure=measure, show=show
     )
+
+
+def _network(
+    member: recipes.CrossEncoderTeacher | recipes.DecoderTeacher, dropout: float | None
+) -> tuple[Any, Rows]:
+    """A fresh network and what makes a query and texts its rows."""
+    if isinstance(member, recipes.DecoderTeacher):
+        tokenizer, prompt = load_tokenizer(member.base), Prompt(member.prompt, member.text)
+        network = DecoderHead(
+            member.base, classes=member.classes, layers=member.layers, lora=member.lora
+        )
+        return network, lambda query, texts: prompt.rows(
+            tokenizer, [Pair(query, text) for text in texts]
+        )
+    base = named_folder(member.base)
+    encoder = text_encoder(base, member.text)
+    return Student(base, layers=member.layers, dropout=dropout), encoder.pairs
 
 
 def choosing(material: Material) -> dict[str, dict[str, float]]:
@@ -120,10 +148,12 @@ def do_teacher(members: Sequence[Finished], material: Material, folder: Path) ->
     }
 
 
-def open_teacher(teacher: recipes.Teacher, stage: Finished, members: Sequence[Finished]) -> Teacher:
+def open_teacher(
+    teacher: recipes.Teacher, stage: Finished, members: Sequence[Finished], data: Path
+) -> Teacher:
     """The teacher of a finished stage, ready to label."""
     opened = [
-        open_member(member, one.folder)
+        open_member(member, one.folder, data)
         for member, one in zip(teacher.members, members, strict=True)
     ]
     if len(opened) == 1:
@@ -131,19 +161,31 @@ def open_teacher(teacher: recipes.Teacher, stage: Finished, members: Sequence[Fi
     return MeanTeacher(opened, stage.facts["spreads"], stage.facts["scale"])
 
 
-def open_member(member: recipes.Member, folder: Path) -> Teacher:
+def open_member(member: recipes.Member, folder: Path, data: Path) -> Teacher:
     """A member whose training, where it has one, is done."""
     match member:
         case recipes.CosineTeacher():
             return CosineTeacher(member.base, member.text)
         case recipes.CrossEncoderTeacher():
             base = named_folder(member.base)
-            network = Student(base, layers=member.layers)
+            network, _ = _network(member, None)
             weights = base / "model.safetensors"
             if member.fit is not None:
                 load_best(network, folder)
                 weights = folder / BEST
             encoder = text_encoder(base, member.text)
             return CrossEncoderTeacher(network, encoder, "cross-encoder", hash_file(weights))
-        case _:
-            raise ConfigError(f"teacher: kind {member.kind!r} is not known")
+        case recipes.DecoderTeacher():
+            head, _ = _network(member, None)
+            load_best(head, folder)
+            prompt = Prompt(member.prompt, member.text)
+            return DecoderTeacher(
+                head, load_tokenizer(member.base), prompt, hash_file(folder / BEST)
+            )
+        case recipes.GradeTeacher():
+            prompt = Prompt(member.prompt, member.text, member.grades)
+            return GradeTeacher(member.base, prompt, member.grades, revision_of(member.base))
+        case recipes.ServerTeacher():
+            return ServerTeacher(member)
+        case recipes.FileTeacher():
+            return FileTeacher(data / member.path, member.text)

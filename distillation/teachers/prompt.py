@@ -1,0 +1,58 @@
+"""A prompt around a query and a product, as token rows that share their beginning."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from distillation.teachers.contract import Pair
+from rerank_core.errors import ConfigError
+from rerank_core.hashing import hash_json
+from rerank_core.text import PackedTokens, ProductTextRecipe, clean
+
+_SHAPE = re.compile(r"(?s)(.*)\{query\}(.*)\{product\}(.*)")
+
+
+class Prompt:
+    """Text before, between and after a query and a product; each of the two cut to its limit."""
+
+    def __init__(
+        self, template: str, recipe: ProductTextRecipe, grades: Sequence[str] = ()
+    ) -> None:
+        """Raises `ConfigError` unless {query} comes before {product}.
+
+        Rows of a query then begin alike, which prefix caches need.
+        """
+        found = _SHAPE.fullmatch(template)
+        if found is None or "{" in "".join(found.groups()):
+            raise ConfigError(f"prompt {template!r}: needs {{query}}, then {{product}}, once each")
+        self.before, self.between, self.after = found.groups()
+        self.recipe = recipe
+        self.hash = hash_json([template, recipe.hash, list(grades)])
+
+    def rows(self, tokenizer: Any, pairs: Sequence[Pair]) -> PackedTokens:
+        """One row a pair, by a Hugging Face tokenizer."""
+        before, between, after = (
+            _ids(tokenizer, [part], None)[0] for part in (self.before, self.between, self.after)
+        )
+        queries = _ids(tokenizer, [pair.query for pair in pairs], self.recipe.query_tokens)
+        products = _ids(tokenizer, [pair.product for pair in pairs], self.recipe.product_tokens)
+        return PackedTokens.pack(
+            [
+                [*before, *query, *between, *product, *after]
+                for query, product in zip(queries, products, strict=True)
+            ]
+        )
+
+    def text(self, pair: Pair, words: tuple[int, int]) -> str:
+        """The prompt for a server; query and product are cut to so many words."""
+        query = " ".join(pair.query.split()[: words[0]])
+        product = " ".join(pair.product.split()[: words[1]])
+        return f"{self.before}{query}{self.between}{product}{self.after}"
+
+
+def _ids(tokenizer: Any, texts: Sequence[str], limit: int | None) -> list[list[int]]:
+    cleaned = [clean(text) if limit is not None else text for text in texts]
+    rows: list[list[int]] = tokenizer(cleaned, add_special_tokens=False)["input_ids"]
+    return [row[:limit] for row in rows]
