@@ -14,9 +14,9 @@ struct Leaf {
   unsigned a = 0, b = 0, c = 0, d = 0;
 };
 
-Leaf cpuid(unsigned leaf) {
+Leaf cpuid(unsigned leaf, unsigned subleaf = 0) {
   Leaf found;
-  if (!__get_cpuid_count(leaf, 0, &found.a, &found.b, &found.c, &found.d)) return Leaf{};
+  if (!__get_cpuid_count(leaf, subleaf, &found.a, &found.b, &found.c, &found.d)) return Leaf{};
   return found;
 }
 
@@ -61,6 +61,10 @@ bool has_amx() {
          bit(seven.d, 25) /* INT8 */ && allowed_tiles();
 }
 
+bool has_amx_bf16() {
+  return has_amx() && bit(cpuid(7).d, 22) /* AMX-BF16 */ && bit(cpuid(7, 1).a, 5) /* AVX512 */;
+}
+
 std::vector<const Kernels*> find_usable() {
   std::vector<const Kernels*> found;
 #ifdef RERANK_AMX
@@ -68,6 +72,10 @@ std::vector<const Kernels*> find_usable() {
 #endif
   if (has_avx512_vnni()) found.push_back(&avx512_kernels());
   if (has_avx2()) found.push_back(&avx2_kernels());
+#ifdef RERANK_AMX
+  // Last: another precision is never what is chosen unasked.
+  if (has_amx_bf16()) found.push_back(&amx_bf16_kernels());
+#endif
   return found;
 }
 
@@ -83,7 +91,10 @@ const Kernels& kernels_named(const std::string& name) {
     if (name == kernels->name) return *kernels;
   }
   // Asked for in this order: the table itself is built with AVX-512 instructions.
-  if (has_avx512_vnni() && name == emulated_amx_kernels().name) return emulated_amx_kernels();
+  if (has_avx512_vnni()) {
+    if (name == emulated_amx_kernels().name) return emulated_amx_kernels();
+    if (name == emulated_amx_bf16_kernels().name) return emulated_amx_bf16_kernels();
+  }
   throw std::invalid_argument("instruction set " + name + " is not to be had on this machine");
 }
 

@@ -62,8 +62,13 @@ struct Operands {
 // Queries that share one pass over keys and values: three vectors of lanes, the tile of `multiply`.
 constexpr int kAttentionQueries = 48;
 
+// Enough for every kind of attention.
 constexpr std::size_t attention_scratch_floats(int tokens, int head_columns) {
-  return static_cast<std::size_t>(1 + head_columns + tokens) * kAttentionQueries;
+  const std::size_t in_float =
+      static_cast<std::size_t>(1 + head_columns + tokens) * kAttentionQueries;
+  const std::size_t padded = (tokens + 31) / 32 * 32, width = (head_columns + 31) / 32 * 32;
+  const std::size_t in_bf16 = padded * (width / 2 + head_columns / 2 + 16 + 8) + width * 8 + 256;
+  return in_float > in_bf16 ? in_float : in_bf16;
 }
 
 struct Kernels {
@@ -104,6 +109,8 @@ struct Kernels {
 const Kernels& avx2_kernels();
 const Kernels& avx512_kernels();
 const Kernels& amx_kernels();
+const Kernels& amx_bf16_kernels();  // attention's products in bf16
+const Kernels& emulated_amx_bf16_kernels();
 const Kernels& emulated_amx_kernels();  // AMX tiles played in plain code, for tests
 
 }  // namespace rerank

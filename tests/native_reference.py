@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import erf
 
-from rerank_core.engine.native_library import instruction_sets, load_library
+from rerank_core.engine.native_library import bf16_sets, instruction_sets, load_library
 from rerank_core.engine.native_weights import quantise_weight, rotate
 from rerank_core.engine.shape import BertShape
 from rerank_core.text import PackedTokens
@@ -15,6 +15,12 @@ def runnable_sets() -> list[str]:
     """Instruction sets of this machine, and AMX's kernel on emulated tiles where AVX-512 is."""
     usable = instruction_sets(load_library())
     return usable + (["amx-emulated"] if "avx512-vnni" in usable else [])
+
+
+def runnable_bf16_sets() -> list[str]:
+    """The same of those whose attention is in bfloat16."""
+    emulated = "avx512-vnni" in instruction_sets(load_library())
+    return bf16_sets(load_library()) + (["amx-emulated-bf16"] if emulated else [])
 
 
 def random_weights(

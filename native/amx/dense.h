@@ -119,8 +119,10 @@ inline void dense(const QuantisedRows& rows, int count, const Dense& given, Epil
   }
 }
 
-// All but the int8 product is as with AVX-512: AMX machines have it.
-inline Kernels with_tiles(const char* name, const Kernels& base) {
+// All but the int8 product, and attention where one is given, is as with AVX-512: AMX machines
+// have it.
+inline Kernels with_tiles(const char* name, const Kernels& base,
+                          void (*attention)(const Attention&) = nullptr) {
   Kernels kernels = base;
   kernels.name = name;
   kernels.panel_columns = kPanelColumns;
@@ -128,6 +130,7 @@ inline Kernels with_tiles(const char* name, const Kernels& base) {
   kernels.begin = begin_tiles;
   kernels.end = end_tiles;
   kernels.dense = dense;
+  if (attention) kernels.attention = attention;
   return kernels;
 }
 

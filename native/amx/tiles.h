@@ -47,6 +47,29 @@ inline void tile_products(int sums, int left, int right) {
   }
 }
 
+// bf16 pairs: even numbers of a row of `left` first, then odd ones, as the instruction does.
+inline void tile_products_bf16(int sums, int left, int right) {
+  const auto number = [](const std::uint8_t* bytes) {
+    std::uint32_t bits = static_cast<std::uint32_t>(bytes[1]) << 24 | bytes[0] << 16;
+    float value;
+    __builtin_memcpy(&value, &bits, sizeof value);
+    return value;
+  };
+  for (int row = 0; row < 16; ++row) {
+    float out[16];
+    __builtin_memcpy(out, tiles[sums].bytes[row], sizeof out);
+    for (int pair = 0; pair < 16; ++pair) {
+      const std::uint8_t* a = &tiles[left].bytes[row][4 * pair];
+      for (int column = 0; column < 16; ++column) {
+        const std::uint8_t* b = &tiles[right].bytes[pair][4 * column];
+        out[column] += number(a) * number(b);
+        out[column] += number(a + 2) * number(b + 2);
+      }
+    }
+    __builtin_memcpy(tiles[sums].bytes[row], out, sizeof out);
+  }
+}
+
 inline void begin_tiles() {}
 inline void end_tiles() {}
 
@@ -60,6 +83,7 @@ inline void end_tiles() {}
 #define tile_load _tile_loadd
 #define tile_store _tile_stored
 #define tile_products _tile_dpbssd
+#define tile_products_bf16 _tile_dpbf16ps
 
 namespace rerank {
 namespace {

@@ -23,6 +23,9 @@ Lengths = npt.NDArray[np.int64]
 _SAMPLE = ((1, 8), (1, 24), (4, 24), (1, 96), (2, 96), (1, 192))
 _REPEATS = 2
 
+# Of a unit as paths make them; matters for the constant term alone.
+_UNIT_TOKENS = 128
+
 # How much of a surprise is taken over: the last twenty units decide.
 _WEIGHT = 0.1
 # One unit that was held up by something else must not empty the queue.
@@ -63,6 +66,13 @@ class CostModel:
     def unit_ms(self, lengths: Lengths) -> float:
         """What a unit of such rows will take."""
         return self.load * float(_parts(lengths) @ self.terms)
+
+    def request_ms(self, lengths: Lengths) -> float:
+        """What rows of such lengths will take in all, in units of an ordinary size."""
+        units = -(-int(lengths.sum()) // _UNIT_TOKENS)
+        parts = _parts(lengths)
+        parts[0] = units
+        return self.load * float(parts @ self.terms)
 
     def observe(self, lengths: Lengths, taken_ms: float) -> None:
         """Learns from a unit that was computed."""

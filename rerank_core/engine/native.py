@@ -30,9 +30,9 @@ class NativePath:
     """An encoder in int8. A row's output is bit-equal alone, in any unit, order and thread.
 
     It is also bit-equal on every instruction set that the kernel knows, so they share a name.
+    With attention in bfloat16 it has a name of its own.
     """
 
-    name = "native-int8"
     deterministic = True
     part_rows = _PART_ROWS
 
@@ -42,6 +42,7 @@ class NativePath:
         shape: BertShape,
         pooling: Pooling | None = None,
         *,
+        bf16_attention: bool = False,
         instruction_set: str | None = None,
         library: Path | None = None,
     ) -> None:
@@ -51,10 +52,8 @@ class NativePath:
         is usable here or the shape is beyond the kernel.
         """
         self._library = native.load_library(library)
-        usable = native.instruction_sets(self._library)
-        chosen = instruction_set or (usable[0] if usable else None)
-        if chosen is None:
-            raise ArtifactError("the native kernel needs AVX2, which this machine lacks")
+        self.name = "native-int8-bf16" if bf16_attention else "native-int8"
+        chosen = instruction_set or _best(self._library, bf16_attention=bf16_attention)
         self.instruction_set = chosen
         packed = PackedModel(weights, shape)
         message = native.Message()
@@ -95,6 +94,20 @@ class NativePath:
         if failed:
             raise ScoringError(f"the native kernel refuses the rows: {message}")
         return outputs
+
+
+def _best(library: ctypes.CDLL, *, bf16_attention: bool) -> str:
+    if bf16_attention:
+        usable = native.bf16_sets(library)
+        if not usable:
+            raise ArtifactError(
+                "attention in bfloat16 needs AMX, which this machine lacks; choose native"
+            )
+    else:
+        usable = native.instruction_sets(library)
+        if not usable:
+            raise ArtifactError("the native kernel needs AVX2, which this machine lacks")
+    return usable[0]
 
 
 def neighbouring_units(

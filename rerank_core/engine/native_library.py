@@ -131,8 +131,20 @@ def load_library(path: Path | None = None) -> ctypes.CDLL:
     return library
 
 
+_BF16_SUFFIX = "-bf16"
+
+
 def instruction_sets(library: ctypes.CDLL) -> list[str]:
     """Names of what this machine can run, best first; empty where it can run none."""
+    return [name for name in _usable(library) if not name.endswith(_BF16_SUFFIX)]
+
+
+def bf16_sets(library: ctypes.CDLL) -> list[str]:
+    """The same, of those that compute attention's products in bfloat16."""
+    return [name for name in _usable(library) if name.endswith(_BF16_SUFFIX)]
+
+
+def _usable(library: ctypes.CDLL) -> list[str]:
     return [name for name in library.rerank_instruction_sets().decode("ascii").split(",") if name]
 
 

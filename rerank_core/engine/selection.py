@@ -23,8 +23,9 @@ from rerank_core.engine.weights import WEIGHTS_NAME, Weights, read_weights
 from rerank_core.errors import ArtifactError, ConfigError, SetupError
 from rerank_core.text import PackedTokens
 
-PathChoice = Literal["auto", "native", "onnxruntime", "onnxruntime-int8", "cuda"]
+PathChoice = Literal["auto", "native", "native-bf16", "onnxruntime", "onnxruntime-int8", "cuda"]
 """auto: the native kernel where it runs and passes its test, ONNX Runtime in fp32 otherwise.
+native-bf16: the kernel with attention's products in bfloat16, on AMX alone.
 Every other word is met or refused."""
 
 CHOICE_VARIABLE = "RERANK_NUMERIC_PATH"
@@ -143,7 +144,8 @@ def _build(source: EncoderSource, choice: PathChoice) -> tuple[NumericPath, str]
         ranges = read_ranges(source.quantisation, source.shape, source.name)
         path = static_int8_path(source.read(), source.shape, source.pooling, ranges)
         return path, "static int8 on ONNX Runtime"
-    native = NativePath(source.read(), source.shape, source.pooling)
+    bf16 = choice == "native-bf16"
+    native = NativePath(source.read(), source.shape, source.pooling, bf16_attention=bf16)
     return native, f"native kernel on {native.instruction_set}"
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class WorkTimes:
-    """Stages of one request in milliseconds; their sum is its whole time in the engine.
+    """Stages of one request in milliseconds; queue, tokenize and score are its time in the engine.
 
     Texts are tokenised while others are scored, and workers take turns between requests: what
     passes from the first turn to the end is split as the workers' time on it was.
@@ -22,6 +22,8 @@ class WorkTimes:
     """Until a worker took it up."""
     tokenize_ms: float = 0.0
     score_ms: float = 0.0
+    worked_ms: float = 0.0
+    """Workers' time that was spent on it, all of them together; not a stage."""
 
 
 class WorkClock:
@@ -68,7 +70,10 @@ class WorkClock:
             scoring = self._scoring_s / worked if worked else 0.0
         working_ms = (now - taken_up) * 1e3
         return WorkTimes(
-            (taken_up - self._submitted) * 1e3, working_ms * (1 - scoring), working_ms * scoring
+            (taken_up - self._submitted) * 1e3,
+            working_ms * (1 - scoring),
+            working_ms * scoring,
+            worked * 1e3,
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from rerank_core.artifact import Output, open_artifact, seal_artifact
 from rerank_core.engine import Engine, load_bi_encoder, load_cross_encoder
 from rerank_core.engine.graph import encoder_graph
 from rerank_core.engine.onnx_path import OnnxPath
+from rerank_core.engine.selection import PathChoice
 from rerank_core.engine.shape import read_shape
 from rerank_core.engine.weights import read_weights
 from rerank_core.errors import ArtifactError
@@ -93,7 +95,7 @@ def test_a_tensor_that_is_wrong_is_named(cross, change, told):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("choice", ["auto", "native", "onnxruntime", "onnxruntime-int8", "cuda"])
+@pytest.mark.parametrize("choice", get_args(PathChoice))
 def test_weights_that_are_not_finite_are_refused_on_every_path(cross, choice, value):
     """By the tensor's name, before any path is built."""
     stored = tensors(cross)

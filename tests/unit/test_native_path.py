@@ -9,7 +9,13 @@ from rerank_core.engine.native import NativePath, neighbouring_units
 from rerank_core.engine.shape import BertShape
 from rerank_core.errors import ArtifactError, ScoringError
 from rerank_core.text import PackedTokens
-from tests.native_reference import Reference, random_rows, random_weights, runnable_sets
+from tests.native_reference import (
+    Reference,
+    random_rows,
+    random_weights,
+    runnable_bf16_sets,
+    runnable_sets,
+)
 
 SHAPE = BertShape(2, 64, 4, 128, 50, 512, 2, 1e-12)
 
@@ -106,3 +112,24 @@ def test_tables_live_as_long_as_the_path():
     weights.clear()
     _ = [np.full(50 * 64, 9.0, np.float32) for _ in range(200)]
     assert (path.forward(tokens) == before).all()
+
+
+@pytest.mark.parametrize("instruction_set", runnable_bf16_sets())
+def test_bfloat16_attention_is_near_and_deterministic(instruction_set):
+    """Near the path in float under a name of its own; a row does not know its company."""
+    weights = random_weights(SHAPE, spread=0.1)
+    tokens = random_rows(SHAPE, [1, 2, 16, 17, 65, 200, 512])
+    path = NativePath(weights, SHAPE, bf16_attention=True, instruction_set=instruction_set)
+    assert (path.name, path.deterministic) == ("native-int8-bf16", True)
+    together = path.forward(tokens)
+    in_float = NativePath(weights, SHAPE).forward(tokens)
+    assert 0 < np.abs(together - in_float).max() < 0.15
+    for row in range(len(tokens)):
+        assert (path.forward(tokens.rows(np.array([row])))[0] == together[row]).all()
+
+
+def test_bfloat16_attention_is_refused_without_tiles(monkeypatch):
+    """By what the machine lacks and what to choose instead."""
+    monkeypatch.setattr("rerank_core.engine.native_library.bf16_sets", lambda _: [])
+    with pytest.raises(ArtifactError, match="needs AMX, which this machine lacks; choose native"):
+        NativePath(random_weights(SHAPE), SHAPE, bf16_attention=True)

@@ -11,7 +11,13 @@ import pytest
 from rerank_core.engine import native_library as native
 from rerank_core.engine.native_weights import rotate
 from rerank_core.errors import ToolMissingError
-from tests.native_reference import gelu, layer_norm, runnable_sets, softmax
+from tests.native_reference import (
+    gelu,
+    layer_norm,
+    runnable_bf16_sets,
+    runnable_sets,
+    softmax,
+)
 
 STORE, ADD, GELU_ROTATED = range(3)
 SETS = runnable_sets()
@@ -20,6 +26,10 @@ SETS = runnable_sets()
 @pytest.fixture(scope="module", params=SETS)
 def piece(request):
     """Calls a piece by name on one instruction set, arrays by their address."""
+    return caller(request.param)
+
+
+def caller(instruction_set):
     library = native.load_library()
 
     def call(name, *arguments):
@@ -27,8 +37,8 @@ def piece(request):
             c_void_p(item.ctypes.data) if isinstance(item, np.ndarray) else item
             for item in arguments
         ]
-        code = getattr(library, f"rerank_piece_{name}")(request.param.encode(), *passed)
-        assert code == 0, f"{request.param} was said to be usable"
+        code = getattr(library, f"rerank_piece_{name}")(instruction_set.encode(), *passed)
+        assert code == 0, f"{instruction_set} was said to be usable"
 
     return call
 
@@ -187,22 +197,38 @@ def test_multiply(piece, rows, depth, columns):
     assert (np.abs(out - a.astype(np.float64) @ b) <= bound + 1e-6).all()
 
 
-@pytest.mark.parametrize("tokens", [1, 2, 15, 16, 17, 33, 48, 127, 128, 300, 512])
-@pytest.mark.parametrize(("heads", "head_columns"), [(1, 16), (3, 32), (2, 64), (1, 80)])
-def test_attention(piece, tokens, heads, head_columns):
-    """Softmax over all tokens and no others, with scores far apart, for all or one query."""
+ANY_LENGTH = pytest.mark.parametrize("tokens", [1, 2, 15, 16, 17, 33, 48, 127, 128, 300, 512])
+ANY_HEADS = pytest.mark.parametrize(("heads", "head_columns"), [(1, 16), (3, 32), (2, 64), (1, 80)])
+
+
+def compare_attention(call, tokens, heads, head_columns, tolerated):
     random = np.random.default_rng(tokens * heads)
     columns = heads * head_columns
     key_value = random.normal(0, 1, (tokens, 2 * columns)).astype(np.float32)
     for queries in {1, tokens}:
         query = random.normal(0, 1, (queries, columns)).astype(np.float32)
         out = np.full((queries, columns), np.nan, np.float32)
-        piece("attention", query, queries, key_value, tokens, heads, head_columns, out)
+        call("attention", query, queries, key_value, tokens, heads, head_columns, out)
         split = key_value.astype(np.float64).reshape(tokens, 2, heads, head_columns)
         asked = query.reshape(queries, heads, head_columns)
         scores = softmax(np.einsum("qhd,thd->hqt", asked, split[:, 0]))
         wanted = np.einsum("hqt,thd->qhd", scores, split[:, 1]).reshape(queries, columns)
-        np.testing.assert_allclose(out, wanted, atol=3e-5)
+        np.testing.assert_allclose(out, wanted, atol=tolerated)
+
+
+@ANY_LENGTH
+@ANY_HEADS
+def test_attention(piece, tokens, heads, head_columns):
+    """Softmax over all tokens and no others, with scores far apart, for all or one query."""
+    compare_attention(piece, tokens, heads, head_columns, 3e-5)
+
+
+@pytest.mark.parametrize("instruction_set", runnable_bf16_sets())
+@ANY_LENGTH
+@ANY_HEADS
+def test_attention_in_bfloat16(instruction_set, tokens, heads, head_columns):
+    """The same with eight bits of each factor: scores of +-40 move by .1, shares by a tenth."""
+    compare_attention(caller(instruction_set), tokens, heads, head_columns, 0.15)
 
 
 def test_pieces_are_bit_equal_across_instruction_sets():

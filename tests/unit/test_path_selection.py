@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from rerank_core.engine import load_bi_encoder, load_cross_encoder, native_libra
 from rerank_core.engine.selection import (
     CHOICE_VARIABLE,
     EncoderSource,
+    PathChoice,
     chosen_path,
     relative_error,
     select_path,
@@ -81,7 +83,7 @@ def test_ranges_of_another_model_do_not_pass_the_test():
         select_path(source(quantisation=stored), "onnxruntime-int8")
 
 
-@pytest.mark.parametrize("choice", ["auto", "native", "onnxruntime", "onnxruntime-int8", "cuda"])
+@pytest.mark.parametrize("choice", get_args(PathChoice))
 def test_weights_that_overflow_are_refused_on_every_path(choice):
     """They are finite, what they compute is not: no path may serve it."""
     weights = random_weights(SHAPE)
@@ -104,11 +106,11 @@ def test_the_environment_chooses(monkeypatch):
     """Auto without the variable, its word with it, an error for a word that is none."""
     monkeypatch.delenv(CHOICE_VARIABLE, raising=False)
     assert chosen_path() == "auto"
-    for word in ("onnxruntime", "onnxruntime-int8", "cuda"):
+    for word in ("native-bf16", "onnxruntime", "onnxruntime-int8", "cuda"):
         monkeypatch.setenv(CHOICE_VARIABLE, word)
         assert chosen_path() == word
     monkeypatch.setenv(CHOICE_VARIABLE, "gpu")
-    with pytest.raises(ConfigError, match="auto, native, onnxruntime, onnxruntime-int8, cuda"):
+    with pytest.raises(ConfigError, match=", ".join(get_args(PathChoice))):
         chosen_path()
 
 
@@ -119,7 +121,7 @@ def made(tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", ["cross", "bi"])
-@pytest.mark.parametrize("choice", ["native", "onnxruntime-int8", "cuda"])
+@pytest.mark.parametrize("choice", ["native", "native-bf16", "onnxruntime-int8", "cuda"])
 def test_without_weights_a_path_that_needs_them_is_refused(made, tmp_path, kind, choice):
     """An exported graph computes on ONNX Runtime alone."""
     folder = shutil.copytree(made[kind], tmp_path / kind)
