@@ -4,9 +4,13 @@
 
     RerankError
     ├── InputError               a request or a row is malformed; names the field
+    ├── TooLargeError            a request has more bytes than are read
     ├── NotFoundError            a model or a profile that is not there
     ├── NotReadyError            starting, stopping or draining; come back
     ├── OverloadError            no room for the work; come back later
+    ├── QuotaError               this caller has used up its share; come back later
+    ├── UnauthenticatedError     no key, or one that is not known
+    ├── ForbiddenError           a key that may not do this
     ├── DeadlineError            the budget ended first
     ├── ScoringError             the engine failed on this request
     ├── SetupError               something here must be mended by its owner
@@ -46,6 +50,10 @@ class InputError(RerankError):
         return InputError(f"{path}.{self.field}" if self.field else path, self.problem)
 
 
+class TooLargeError(RerankError):
+    """A request has more bytes than are read."""
+
+
 class NotFoundError(RerankError):
     """A named thing is not there; `known` lists what is."""
 
@@ -63,6 +71,22 @@ class NotReadyError(RerankError):
 
 class OverloadError(RerankError):
     """There is no room for the work now."""
+
+
+class QuotaError(RerankError):
+    """The caller has used up its share; `retry_after_ms` says when there is some again."""
+
+    def __init__(self, message: str, retry_after_ms: int) -> None:
+        super().__init__(message)
+        self.retry_after_ms = retry_after_ms
+
+
+class UnauthenticatedError(RerankError):
+    """The call brought no key, or one that is not known."""
+
+
+class ForbiddenError(RerankError):
+    """The caller is known and may not do this."""
 
 
 class DeadlineError(RerankError):

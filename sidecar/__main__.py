@@ -8,7 +8,8 @@ import sys
 
 from rerank_core.errors import SetupError
 from sidecar.config import read_command_line
-from sidecar.logs import configure_logs
+from sidecar.security.keys import new_key
+from sidecar.telemetry.logs import configure_logs
 
 
 def main(arguments: list[str]) -> int:
@@ -20,12 +21,16 @@ def main(arguments: list[str]) -> int:
         if command.check_config:
             print(command.settings.model_dump_json(indent=2))
             return 0
+        if command.make_key is not None:
+            key, lines = new_key(command.make_key)
+            print(f"{key}\n\n# for keys_file; the key itself is nowhere kept\n{lines}", end="")
+            return 0
         configure_logs()
         # gRPC's core says on stderr once more, in its words, what we say; it asks at its import.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         from sidecar.server import serve  # noqa: PLC0415  as said; nor does a check need it
 
-        asyncio.run(serve(command.settings))
+        asyncio.run(serve(command.settings, lambda: read_command_line(arguments).settings))
     except SetupError as error:
         print(f"sidecar: {error}", file=sys.stderr)
         return 2

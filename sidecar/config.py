@@ -77,6 +77,55 @@ class Limits(BaseModel):
     """Texts of one Embed, each as long as a document at most."""
     max_message_bytes: Annotated[int, Field(ge=1024)] = 18 * 2**20
     """Bytes of a whole request. gRPC itself refuses more, with RESOURCE_EXHAUSTED."""
+    max_calls: _Count = 2000
+    """Calls under way at once, both surfaces together; RESOURCE_EXHAUSTED beyond."""
+    max_bytes_under_way: Annotated[int, Field(ge=1024)] = 256 * 2**20
+    """Bytes of their requests together; RESOURCE_EXHAUSTED beyond."""
+    score_cache_bytes: Annotated[int, Field(ge=0)] = 64 * 2**20
+    """Scores that are remembered; 0 is the switch that turns the cache off."""
+
+
+class TlsSettings(BaseModel):
+    """Files in PEM; read at the start and on every reload."""
+
+    model_config = _FROZEN
+
+    certificate: Path
+    """The server's certificate and its chain."""
+    key: Path
+    """Its private key."""
+    client_ca: Path | None = None
+    """Asks callers for a certificate of this authority (mTLS)."""
+
+
+class HttpSettings(BaseModel):
+    """The HTTP surface: Cohere, Jina and TEI routes, health, metrics."""
+
+    model_config = _FROZEN
+
+    port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """0 takes a free one; no HTTP if not given. The address is the one of gRPC."""
+    port_file: Path | None = None
+    """As for gRPC."""
+    max_connections: _Count = 1000
+    """More are closed at once."""
+    request_s: Annotated[float, Field(gt=0)] = 10
+    """Time to send a request, and to read its answer; slower clients are cut off."""
+    idle_s: _Count = 75
+    """Until an idle connection is closed; more than a proxy in front keeps one."""
+
+
+class TelemetrySettings(BaseModel):
+    """What is told of the calls, and where."""
+
+    model_config = _FROZEN
+
+    otlp_endpoint: str | None = None
+    """An OpenTelemetry collector, such as http://127.0.0.1:4317; needs the extra 'traces'."""
+    sample_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """Of calls whose caller has not decided for itself."""
+    log_texts: bool = False
+    """Writes queries into the log: they are personal data."""
 
 
 class Settings(BaseSettings):
@@ -104,6 +153,12 @@ class Settings(BaseSettings):
     """File that holds the port from when it is bound until the server stops."""
     insecure: bool = False
     """Allows an address that other machines reach: whoever reaches it may call."""
+    tls: TlsSettings | None = None
+    """Certificates for both surfaces; without them the server speaks in plain text."""
+    keys_file: Path | None = None
+    """API keys by their hashes, as --make-key prints them; without it everybody is let in."""
+    http: HttpSettings = HttpSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     models: ModelSettings = ModelSettings()
     limits: Limits = Limits()
     default_budget_ms: Annotated[float, Field(gt=0)] = 200
@@ -127,10 +182,16 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _agree(self) -> Self:
         faults = []
-        if not self.insecure and not _is_loopback(self.host):
+        if not self.insecure and self.tls is None and not _is_loopback(self.host):
             faults.append(
                 f"host {self.host} can be reached from other machines and the server has no TLS; "
-                "listen on 127.0.0.1, or give --insecure where the network is trusted"
+                "set tls.certificate and tls.key, listen on 127.0.0.1, or give --insecure where "
+                "the network is trusted"
+            )
+        if self.limits.max_bytes_under_way < self.limits.max_message_bytes:
+            faults.append(
+                f"limits.max_bytes_under_way {self.limits.max_bytes_under_way} is less than one "
+                f"request may have, {self.limits.max_message_bytes}; make it larger"
             )
         if self.safety_margin_ms >= self.default_budget_ms:
             faults.append(
@@ -173,6 +234,8 @@ class CommandLine(NamedTuple):
 
     settings: Settings
     check_config: bool
+    make_key: str | None
+    """The name of a key to make."""
     ignored: tuple[str, ...]
     """Variables of the environment that look like settings and are none, such as a typing error."""
 
@@ -181,13 +244,18 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
     """The effective settings. Raises `ConfigError` naming each fault; ends on a wrong flag."""
     parser = argparse.ArgumentParser(
         prog="python -m sidecar",
-        description="Serves Rerank, Embed, Search and ModelInfo over gRPC.",
+        description="Serves Rerank, Embed and Search over gRPC, reranking over HTTP, too.",
         epilog="Exit codes: 0 stopped as asked, 2 a setting or a model must be mended first.",
         allow_abbrev=False,
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings as TOML")
     parser.add_argument(
         "--check-config", action="store_true", help="print the effective settings and end"
+    )
+    parser.add_argument(
+        "--make-key",
+        metavar="NAME",
+        help="print a new API key and its lines for keys_file, and end",
     )
     flags: CliSettingsSource[Any] = CliSettingsSource(Settings, root_parser=parser)
     given = parser.parse_args(arguments)
@@ -199,7 +267,7 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
         raise ConfigError(f"settings: {describe(fault)}") from fault
     except SettingsError as fault:
         raise ConfigError(f"settings: {fault}; in the environment, a list is JSON") from fault
-    return CommandLine(settings, given.check_config, _ignored(os.environ))
+    return CommandLine(settings, given.check_config, given.make_key, _ignored(os.environ))
 
 
 def _ignored(environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from rerank_proto.rerank.v1 import rerank_pb2 as pb
 from rerank_proto.rerank.v1 import rerank_pb2_grpc as pb_grpc
-from sidecar.calls import note
 from sidecar.deadlines import work_deadline
+from sidecar.frame import note, note_stages
 from sidecar.models import SHORT_HASH
+from sidecar.security.caller import current_caller
 from sidecar.service import Context, Ground, Service
 from sidecar.stages import Stages
 from sidecar.wire_embed import read_embed, write_vectors
@@ -22,15 +23,17 @@ class _Servicer(pb_grpc.EmbedServiceServicer):
         self._ground = ground
 
     async def Embed(self, request: pb.EmbedRequest, context: Context) -> pb.EmbedResponse:
-        ground, stages = self._ground, Stages()
-        deadline = work_deadline(context, ground.settings)
-        note(texts=len(request.texts), stages=stages.ms)
+        ground, settings, stages = self._ground, self._ground.settings, Stages()
+        deadline = work_deadline(context.time_remaining(), settings)
+        note(texts=len(request.texts))
+        note_stages(stages)
         with stages.timed("validate"):
-            task = read_embed(request, ground.settings.limits)
+            task = read_embed(request, settings.limits)
         encoder = ground.models.encoder(task.model)
         note(model=encoder.model.hash[:SHORT_HASH])
+        caller = current_caller.get()
         with stages.timed("embed"):
-            vectors = await ground.engine.encode_async(
-                encoder.model, task.texts, deadline=deadline, priority=task.priority
+            vectors = await ground.scorer.encode(
+                encoder, task.texts, deadline, task.priority, caller
             )
         return write_vectors(vectors, encoder, stages)

@@ -14,7 +14,7 @@ from rerank_core.cluster.fusion import Fused, reciprocal_rank_fusion
 from rerank_core.cluster.profile import Leg, Profile
 from rerank_core.cluster.resolver import AliasResolver, Resolved
 from rerank_core.cluster.retrieval import IndexGoneError, LegAnswer, LegCall, Retrieved, retrieve
-from rerank_core.engine import BiEncoder, CrossEncoder, Engine
+from rerank_core.engine import BiEncoder, CrossEncoder
 from rerank_core.errors import (
     DeadlineError,
     InputError,
@@ -25,10 +25,13 @@ from rerank_core.errors import (
 )
 from sidecar.cursor import Cursor, CursorSigner, query_hash
 from sidecar.degraded import Degraded
-from sidecar.models import ModelShelf, Served
+from sidecar.live import Live
+from sidecar.models import Models, ModelShelf, Served
 from sidecar.ranking import Candidate, Placed, Ranking, place
 from sidecar.rerank import RerankTask, rerank
+from sidecar.scorer import Scorer
 from sidecar.search_task import SearchTask, facet_clauses, filter_clauses, page_size_of
+from sidecar.security.caller import Caller
 from sidecar.stages import Stages
 
 _log = structlog.get_logger()
@@ -70,6 +73,9 @@ class _Run:
     """One search under way."""
 
     task: SearchTask
+    caller: Caller
+    models: Models
+    """Those of its beginning, however long it takes."""
     profile: Profile
     filters: list[dict[str, Any]]
     facets: dict[str, Any]
@@ -97,26 +103,30 @@ class Funnel:
     def __init__(
         self,
         client: AsyncOpenSearch,
-        engine: Engine,
+        scorer: Scorer,
         models: ModelShelf,
-        profiles: Mapping[str, Profile],
+        live: Live,
         signer: CursorSigner,
     ) -> None:
         self._client = client
-        self._engine = engine
+        self._scorer = scorer
         self._models = models
-        self._profiles = profiles
+        self._live = live
         self._signer = signer
         self._aliases = AliasResolver(client)
 
-    async def search(self, task: SearchTask, deadline: float, stages: Stages) -> Found:
+    async def search(
+        self, task: SearchTask, caller: Caller, deadline: float, stages: Stages
+    ) -> Found:
         """One page of a query's result.
 
         `deadline` is in seconds of `time.monotonic`. Raises `InputError`, `NotFoundError`,
-        `ReleaseError`, `ClusterError`, `DeadlineError` and `NotReadyError`; a strict task also
-        what would have degraded it.
+        `ForbiddenError`, `QuotaError`, `ReleaseError`, `ClusterError`, `DeadlineError` and
+        `NotReadyError`; a strict task also what would have degraded it.
         """
         profile = self._profile(task.profile)
+        caller.check_profile(task.profile)
+        models = self._models.models
         filters = filter_clauses(task.filters, profile)
         facets = facet_clauses(task.facets, profile)
         page_size = page_size_of(task, profile)
@@ -126,10 +136,10 @@ class Funnel:
             filters,
             profile.depth,
             dict(profile.legs),
-            self._order(profile),
+            models.reranker(profile.reranker).model.hash,
         )
         cursor = self._signer.read(task.page_token, asked) if task.page_token else None
-        run = _Run(task, profile, filters, facets, deadline, stages)
+        run = _Run(task, caller, models, profile, filters, facets, deadline, stages)
 
         resolved, encoder, retrieved = await self._first_stage(run)
         if cursor is not None and cursor.index != resolved.index:
@@ -165,14 +175,11 @@ class Funnel:
             encoder=encoder,
         )
 
-    def _order(self, profile: Profile) -> str:
-        """Hash of the cross-encoder that a profile's pages are ordered by."""
-        return self._models.reranker(profile.reranker).model.hash
-
     def _profile(self, name: str) -> Profile:
-        if name not in self._profiles:
-            raise NotFoundError("profile", name, tuple(self._profiles))
-        return self._profiles[name]
+        profiles = self._live.settings.profiles
+        if name not in profiles:
+            raise NotFoundError("profile", name, tuple(profiles))
+        return profiles[name]
 
     async def _first_stage(self, run: _Run) -> tuple[Resolved, Served[BiEncoder] | None, Retrieved]:
         try:
@@ -210,7 +217,7 @@ class Funnel:
         if "vector" not in run.profile.legs:
             return None, None
         wanted = resolved.release.encoder_hash
-        encoders = self._models.models.encoders
+        encoders = run.models.encoders
         encoder = next((served for served in encoders if served.model.hash == wanted), None)
         if encoder is None:
             run.degrade(
@@ -225,7 +232,7 @@ class Funnel:
         # A share of what is left, so that busy workers cost the vector leg and not the search.
         until = time.monotonic() + run.remaining_s() * _EMBED_SHARE
         try:
-            [vector] = await self._engine.encode_async(
+            [vector] = await self._scorer.engine.encode_async(
                 encoder.model, [run.task.query], deadline=until, priority=run.task.priority
             )
         except (DeadlineError, ScoringError) as error:
@@ -251,7 +258,7 @@ class Funnel:
             )
             for position, product in enumerate(fused)
         )
-        served = self._models.reranker(run.profile.reranker)
+        served = run.models.reranker(run.profile.reranker)
         if not candidates:
             return Ranking((), (), 0, None)
         recipe_hash = served.model.artifact.manifest.recipe.hash
@@ -272,7 +279,7 @@ class Funnel:
             strict=run.task.strict,
             priority=run.task.priority,
         )
-        ranking = await rerank(task, self._engine, self._models, run.deadline, run.stages)
+        ranking = await rerank(task, self._scorer, run.models, run.caller, run.deadline, run.stages)
         run.degraded.extend(ranking.degraded)
         return ranking
 

@@ -37,10 +37,15 @@ class Health(health_pb2_grpc.HealthServicer):
             self._leaving = True
             self._changed.notify_all()
 
+    @property
+    def is_serving(self) -> bool:
+        """Whether the server answers."""
+        return self._serving and not self._leaving
+
     def _status(self, name: str) -> int:
         if name not in self._names:
             return _Response.SERVICE_UNKNOWN
-        return _Response.SERVING if self._serving and not self._leaving else _Response.NOT_SERVING
+        return _Response.SERVING if self.is_serving else _Response.NOT_SERVING
 
     async def Check(  # noqa: N802  the protocol's name
         self,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeAlias, TypeVar
 
 import structlog
 
-from rerank_core.artifact import open_named
+from rerank_core.artifact import Artifact, open_named
 from rerank_core.engine import (
     BiEncoder,
+    CostModel,
     CrossEncoder,
     Engine,
     Model,
@@ -23,6 +25,7 @@ from rerank_core.errors import (
     NotReadyError,
     ScoringError,
 )
+from sidecar.admission.estimate import WorkEstimate
 from sidecar.config import ModelSettings, model_name
 
 _log = structlog.get_logger()
@@ -39,6 +42,11 @@ class Served(Generic[AnyModel]):
 
     name: str
     model: AnyModel
+    work: WorkEstimate = field(default_factory=WorkEstimate)
+    """How much work its requests are."""
+
+
+AnyServed: TypeAlias = Served[CrossEncoder] | Served[BiEncoder]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +56,27 @@ class Models:
     rerankers: tuple[Served[CrossEncoder], ...]
     encoders: tuple[Served[BiEncoder], ...]
 
+    def reranker(self, name: str = "") -> Served[CrossEncoder]:
+        """The cross-encoder of that name, or the default one. Raises `NotFoundError`."""
+        return _pick(self.rerankers, name, "cross-encoder")
+
     @property
     def defaults(self) -> tuple[str, ...]:
         """Names of what an empty model name means."""
         return (*_names(self.rerankers[:1]), *_names(self.encoders[:1]))
+
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        """Of all of them: equal where nothing was swapped."""
+        return tuple(served.model.hash for served in self.all)
+
+    @property
+    def all(self) -> tuple[AnyServed, ...]:
+        """Cross-encoders, then bi-encoders."""
+        everything: list[AnyServed] = []
+        everything += self.rerankers
+        everything += self.encoders
+        return tuple(everything)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -60,14 +85,30 @@ class Models:
 
 
 class ModelShelf:
-    """Holds the models of the moment, so that all of them change at once."""
+    """Holds the models of the moment, so that all of them change at once, and those before."""
 
     def __init__(self) -> None:
         self._models: Models | None = None
+        self._before: Models | None = None
 
     def put(self, models: Models) -> None:
-        """From now on these are served."""
+        """From now on these are served; those so far are kept for `roll_back`."""
+        if self._models is not None and models.hashes != self._models.hashes:
+            self._before = self._models
         self._models = models
+
+    def roll_back(self) -> Models:
+        """From now on those before the last change are served. Raises `ConfigError` for none."""
+        if self._before is None or self._models is None:
+            raise ConfigError("models: there was no swap, so there is nothing to go back to")
+        self._models, self._before = self._before, self._models
+        return self._models
+
+    @property
+    def kept(self) -> tuple[Model, ...]:
+        """All that is in memory, the served ones first."""
+        generations = [models for models in (self._models, self._before) if models is not None]
+        return tuple(served.model for models in generations for served in models.all)
 
     @property
     def models(self) -> Models:
@@ -78,7 +119,7 @@ class ModelShelf:
 
     def reranker(self, name: str = "") -> Served[CrossEncoder]:
         """The cross-encoder of that name, or the default one. Raises `NotFoundError`."""
-        return _pick(self.models.rerankers, name, "cross-encoder")
+        return self.models.reranker(name)
 
     def encoder(self, name: str = "") -> Served[BiEncoder]:
         """The bi-encoder of that name, or the default one. Raises `NotFoundError`."""
@@ -94,17 +135,26 @@ class ModelShelf:
         return self.reranker(name)
 
 
-def load_models(settings: ModelSettings, engine: Engine) -> Models:
+def load_models(settings: ModelSettings, engine: Engine, kept: Iterable[Model] = ()) -> Models:
     """Loads every model and runs each once, so that no request pays for a first time.
 
-    Raises `ArtifactError`, and `ConfigError` where two models would share a name.
+    One that is `kept` in memory already is taken from there. Raises `ArtifactError`, and
+    `ConfigError` where two models would share a name.
     """
     names = [model_name(place) for place in (settings.reranker, *settings.encoders)]
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"models: two are named {name!r}; rename one's folder")
-    reranker = load_cross_encoder(open_named(settings.reranker))
-    encoders = [load_bi_encoder(open_named(place)) for place in settings.encoders]
+    known = {model.hash: model for model in kept}
+    reranker = _load(settings.reranker, known, CrossEncoder, load_cross_encoder)
+    # The cost of an encoder's units is guessed: they are about what the cross-encoder's are, and
+    # what they take corrects it. Measuring would hold up the start.
+    encoders = [
+        replace(encoder, cost=CostModel(reranker.cost.terms))
+        for encoder in (
+            _load(place, known, BiEncoder, load_bi_encoder) for place in settings.encoders
+        )
+    ]
     models: list[Model] = [reranker, *encoders]
     for name, model in zip(names, models, strict=True):
         _tell(name, model)
@@ -119,6 +169,21 @@ def load_models(settings: ModelSettings, engine: Engine) -> Models:
         (Served(names[0], reranker),),
         tuple(Served(name, encoder) for name, encoder in zip(names[1:], encoders, strict=True)),
     )
+
+
+def _load(
+    place: str,
+    known: Mapping[str, Model],
+    kind: type[AnyModel],
+    load: Callable[[Artifact], AnyModel],
+) -> AnyModel:
+    """The model in a folder; its checksums are compared in any case."""
+    artifact = open_named(place)
+    model = known.get(artifact.manifest.model_hash)
+    if isinstance(model, kind):
+        # What decides no score (licence, calibration) may have changed in the manifest.
+        return replace(model, artifact=artifact)
+    return load(artifact)
 
 
 # One short row and one longer than any recipe's limit: the buffers of both ends are made.

@@ -56,6 +56,10 @@ class Ranking:
     """Of all candidates, those that `top_n` cut off included."""
     model: Served[CrossEncoder] | None
     """What scored them; None where nothing was scored."""
+    cached: int = 0
+    """Of those scored, how many scores were remembered."""
+    tokens: int = 0
+    """What the engine was asked to read, about."""
 
 
 def place(
@@ -86,7 +90,11 @@ def _score(logit: float, calibration: ProbabilityCalibration | None) -> Score:
 
 def probability(logit: float, calibration: ProbabilityCalibration) -> float:
     """Platt scaling, 1 / (1 + exp(-(slope * logit + intercept))), for any finite logit."""
-    x = calibration.slope * logit + calibration.intercept
+    return logistic(calibration.slope * logit + calibration.intercept)
+
+
+def logistic(x: float) -> float:
+    """1 / (1 + exp(-x)), for any finite number."""
     if x >= 0:
         return 1.0 / (1.0 + math.exp(-x))
     # exp(-x) would overflow where x is far below zero.

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 
-from rerank_core.engine import CrossEncoder, Engine, Priority, ScoreStream
+from rerank_core.engine import CrossEncoder, Priority
 from rerank_core.errors import DeadlineError, ScoringError
+from sidecar.config import Settings
 from sidecar.degraded import SCORING_DEGRADES, Degraded
-from sidecar.models import ModelShelf, Served
+from sidecar.frame import note
+from sidecar.models import SHORT_HASH, Served
 from sidecar.ranking import Candidate, Ranking, place
+from sidecar.scorer import Job, Scorer, Scores
+from sidecar.security.caller import Caller
 from sidecar.stages import Stages
 
 _log = structlog.get_logger()
@@ -32,31 +38,40 @@ class RerankTask:
     priority: Priority = Priority.INTERACTIVE
 
 
+class Rerankers(Protocol):
+    """Models of the moment, or of the moment when a search began."""
+
+    def reranker(self, name: str = "") -> Served[CrossEncoder]:
+        """The cross-encoder of that name. Raises `NotFoundError` and `NotReadyError`."""
+
+
 async def rerank(
-    task: RerankTask, engine: Engine, models: ModelShelf, deadline: float, stages: Stages
+    task: RerankTask,
+    scorer: Scorer,
+    models: Rerankers,
+    caller: Caller,
+    deadline: float,
+    stages: Stages,
 ) -> Ranking:
     """A permutation of the candidates, cut to `top_n`, whatever happens to scoring.
 
     `deadline` is in seconds of `time.monotonic`; what is scored by then is ranked by its scores.
-    Raises `NotFoundError`; a strict task raises what would have degraded it. Cancelling gives up
-    the scoring.
+    Raises `NotFoundError` and `QuotaError`; a strict task raises what would have degraded it.
+    Cancelling gives up the scoring.
     """
     candidates = sorted(task.candidates, key=lambda candidate: candidate.first_stage_rank)
-    logits: dict[int, float] = {}
+    scores = Scores({}, 0, 0)
     degraded: tuple[Degraded, ...] = ()
     served: Served[CrossEncoder] | None = None
     try:
         served = models.reranker(task.model)
-        stream = engine.submit(
-            served.model,
-            task.query,
-            [candidate.content for candidate in candidates],
-            deadline=deadline,
-            priority=task.priority,
-        )
-        logits = await _gather(stream, stages)
-        if len(logits) < len(candidates):
-            raise DeadlineError(f"{len(logits)} of {len(candidates)} documents were scored in time")
+        contents = tuple(candidate.content for candidate in candidates)
+        job = Job(task.query, contents, deadline, task.priority, caller)
+        scores = await scorer.score(served, job, stages)
+        if len(scores.logits) < len(candidates):
+            raise DeadlineError(
+                f"{len(scores.logits)} of {len(candidates)} documents were scored in time"
+            )
     except tuple(SCORING_DEGRADES) as error:
         if task.strict:
             raise
@@ -65,18 +80,32 @@ async def rerank(
             _log.warning("scoring failed", exc_info=error)
         degraded = (SCORING_DEGRADES[type(error)],)
     with stages.timed("order"):
+        logits: Mapping[int, float] = scores.logits
         calibration = served.model.artifact.manifest.probability if served else None
         placed = place(candidates, logits, calibration)[: task.top_n or None]
-    return Ranking(placed, degraded, len(logits), served if logits else None)
+    return Ranking(
+        placed,
+        degraded,
+        scored=len(logits),
+        model=served if logits else None,
+        cached=scores.cached,
+        tokens=scores.tokens,
+    )
 
 
-async def _gather(stream: ScoreStream, stages: Stages) -> dict[int, float]:
-    """Logits by position, as many as there are in time. Scores beside a failure are not kept."""
-    try:
-        return {position: logit async for position, logit in stream}
-    finally:
-        # Without effect on a stream that ended; what a cancelled call left behind is dropped.
-        stream.cancel()
-        stages.add("queue", stream.times.queue_ms)
-        stages.add("tokenize", stream.times.tokenize_ms)
-        stages.add("score", stream.times.score_ms)
+def note_request(documents: int, query: str, settings: Settings) -> None:
+    """What the log line says of a request; its query only where the server's owner wants that."""
+    note(documents=documents)
+    if settings.telemetry.log_texts:
+        note(query=query)
+
+
+def note_ranking(ranking: Ranking) -> None:
+    """What the log line says of an answer."""
+    note(
+        scored=ranking.scored,
+        cached=ranking.cached,
+        tokens=ranking.tokens,
+        degraded=[reason.name for reason in ranking.degraded],
+        model=ranking.model.model.hash[:SHORT_HASH] if ranking.model else None,
+    )

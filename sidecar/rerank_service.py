@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from rerank_proto.rerank.v1 import rerank_pb2 as pb
 from rerank_proto.rerank.v1 import rerank_pb2_grpc as pb_grpc
-from sidecar.calls import note
 from sidecar.deadlines import work_deadline
-from sidecar.models import SHORT_HASH
-from sidecar.rerank import rerank
+from sidecar.frame import note_stages
+from sidecar.rerank import note_ranking, note_request, rerank
+from sidecar.security.caller import current_caller
 from sidecar.service import Context, Ground, Service
 from sidecar.stages import Stages
 from sidecar.wire_rerank import read_rerank, write_ranking
@@ -25,16 +25,15 @@ class _Servicer(pb_grpc.RerankServiceServicer):
         self._ground = ground
 
     async def Rerank(self, request: pb.RerankRequest, context: Context) -> pb.RerankResponse:
-        ground, stages = self._ground, Stages()
-        deadline = work_deadline(context, ground.settings, len(request.documents))
-        # Noted while they are empty: the line of a call that fails shows the stages it reached.
-        note(documents=len(request.documents), stages=stages.ms)
+        ground, settings, stages = self._ground, self._ground.settings, Stages()
+        count = len(request.documents)
+        deadline = work_deadline(context.time_remaining(), settings, count)
+        note_request(count, request.query, settings)
+        note_stages(stages)
         with stages.timed("validate"):
-            task = read_rerank(request, ground.settings.limits)
-        ranking = await rerank(task, ground.engine, ground.models, deadline, stages)
-        note(
-            scored=ranking.scored,
-            degraded=[reason.name for reason in ranking.degraded],
-            model=ranking.model.model.hash[:SHORT_HASH] if ranking.model else None,
+            task = read_rerank(request, settings.limits)
+        ranking = await rerank(
+            task, ground.scorer, ground.models, current_caller.get(), deadline, stages
         )
+        note_ranking(ranking)
         return write_ranking(ranking, stages)

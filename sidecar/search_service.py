@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from rerank_core.cluster.connection import connect_async
-from rerank_core.cluster.profile import Profile
 from rerank_core.cluster.settings import ClusterSettings
-from rerank_core.engine import Engine
 from rerank_proto.rerank.v1 import rerank_pb2 as pb
 from rerank_proto.rerank.v1 import rerank_pb2_grpc as pb_grpc
-from sidecar.calls import note
-from sidecar.config import Settings
 from sidecar.cursor import CursorSigner
 from sidecar.deadlines import work_deadline
+from sidecar.frame import note, note_stages
 from sidecar.funnel import Funnel
-from sidecar.models import SHORT_HASH, ModelShelf
-from sidecar.service import Context
+from sidecar.models import SHORT_HASH
+from sidecar.security.caller import current_caller
+from sidecar.service import Context, Ground
 from sidecar.stages import Stages
 from sidecar.wire_search import read_search, write_found
 
@@ -29,19 +27,21 @@ _POOL_SIZE = 64
 class SearchService(pb_grpc.SearchServiceServicer):
     """Searches by profile."""
 
-    def __init__(self, funnel: Funnel, settings: Settings) -> None:
+    def __init__(self, funnel: Funnel, ground: Ground) -> None:
         self._funnel = funnel
-        self._settings = settings
+        self._ground = ground
 
     async def Search(self, request: pb.SearchRequest, context: Context) -> pb.SearchResponse:
         """See the contract."""
-        stages = Stages()
-        note(stages=stages.ms)
-        deadline = work_deadline(context, self._settings)
+        settings, stages = self._ground.settings, Stages()
+        note_stages(stages)
+        deadline = work_deadline(context.time_remaining(), settings)
         with stages.timed("validate"):
-            task = read_search(request, self._settings.limits)
+            task = read_search(request, settings.limits)
         note(profile=task.profile)
-        found = await self._funnel.search(task, deadline, stages)
+        if settings.telemetry.log_texts:
+            note(query=task.query)
+        found = await self._funnel.search(task, current_caller.get(), deadline, stages)
         note(
             index=found.index,
             hits=len(found.hits),
@@ -53,18 +53,15 @@ class SearchService(pb_grpc.SearchServiceServicer):
 
 
 @asynccontextmanager
-async def open_search(
-    settings: Settings,
-    cluster: ClusterSettings,
-    profiles: Mapping[str, Profile],
-    engine: Engine,
-    models: ModelShelf,
-) -> AsyncIterator[SearchService]:
+async def open_search(ground: Ground, cluster: ClusterSettings) -> AsyncIterator[SearchService]:
     """The service; its connections are closed behind it."""
     # A key of this process's own where none is set: tokens then end with the process.
-    key = settings.page_token_key.get_secret_value().encode() or secrets.token_bytes(32)
+    given = ground.settings.page_token_key.get_secret_value().encode()
+    signer = CursorSigner(given or secrets.token_bytes(32))
     client = connect_async(cluster, pool_size=_POOL_SIZE)
     try:
-        yield SearchService(Funnel(client, engine, models, profiles, CursorSigner(key)), settings)
+        yield SearchService(
+            Funnel(client, ground.scorer, ground.models, ground.live, signer), ground
+        )
     finally:
         await client.close()

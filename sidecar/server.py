@@ -1,71 +1,127 @@
-"""The life of the server: bind, load, serve, drain."""
+"""The life of the server: bind, load, serve, reload, drain."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
 
 import structlog
 
-from rerank_core.engine import Engine
+from rerank_core.engine import Engine, usable_cores
+from rerank_core.errors import RerankError
+from sidecar.admission.turnstile import Turnstile
 from sidecar.config import Settings
+from sidecar.frame import Frame
+from sidecar.gate import Gate
 from sidecar.health import Health
+from sidecar.http.app import http_app
+from sidecar.http.listener import http_listening
 from sidecar.listener import listening
-from sidecar.models import ModelShelf, load_models
+from sidecar.live import Live, Standing
+from sidecar.models import ModelShelf
+from sidecar.reload import Reloader
+from sidecar.score_cache import ScoreCache
+from sidecar.scorer import Scorer
 from sidecar.service import Ground
 from sidecar.services import open_services
+from sidecar.telemetry.metrics import Metrics
+from sidecar.telemetry.traces import open_traces
 
 _log = structlog.get_logger()
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
-async def serve(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT; a second one ends the process at once.
+async def serve(settings: Settings, read: Callable[[], Settings]) -> None:
+    """Serves until SIGTERM or SIGINT; a second one ends the process at once. SIGHUP reloads.
 
-    Returns when every call that was accepted has been answered, or `grace_s` has passed. Raises
-    `ConfigError` where the address cannot be bound, `ArtifactError` where a model cannot be
-    loaded.
+    Returns when every call that was accepted has been answered, or `grace_s` has passed. `read`
+    gives the settings anew. Raises `ConfigError` where the address cannot be bound,
+    `ArtifactError` where a model cannot be loaded.
     """
-    with Engine(settings.workers) as engine, _stop_signal() as stop:
-        ground = Ground(settings, engine, ModelShelf())
-        async with open_services(ground) as services, listening(settings, services) as listener:
-            loading = asyncio.create_task(_load(ground, listener.health))
-            stopping = asyncio.create_task(stop.wait())
-            await asyncio.wait((loading, stopping), return_when=asyncio.FIRST_COMPLETED)
-            if loading.done():
-                loading.result()
-                await stopping
-            loading.cancel()
+    live = Live(Standing.read(settings))
+    with Engine(settings.workers) as engine, open_traces(settings.telemetry) as traces:
+        ground = stand_on(live, engine)
+        gate, metrics = Gate(), Metrics()
+        metrics.watch(ground.scorer, lambda: gate.calls)
+        frame = Frame(live, gate, metrics, traces)
+        reloader = Reloader(read, ground, metrics)
+        async with AsyncExitStack() as stack:
+            services = await stack.enter_async_context(open_services(ground, reloader))
+            health = Health(service.name for service in services)
+            app = http_app(ground, frame, metrics, health)
+            # Entered first, so that it outlives the drain: HTTP's calls leave by the same gate.
+            http = await stack.enter_async_context(http_listening(live, app))
+            if http is not None:
+                reloader.on_reload = http.accept
+            await stack.enter_async_context(listening(live, services, frame, gate, health))
+            await _until_stopped(reloader, health)
     _log.info("stopped")
 
 
-async def _load(ground: Ground, health: Health) -> None:
-    models = await asyncio.to_thread(load_models, ground.settings.models, ground.engine)
-    ground.models.put(models)
+def stand_on(live: Live, engine: Engine) -> Ground:
+    """What the services stand on, with no models yet."""
+    settings = live.settings
+    scorer = Scorer(
+        engine,
+        Turnstile(settings.workers or usable_cores()),
+        ScoreCache(settings.limits.score_cache_bytes),
+    )
+    return Ground(live, scorer, ModelShelf())
+
+
+async def _until_stopped(reloader: Reloader, health: Health) -> None:
+    reloads: set[asyncio.Task[None]] = set()
+
+    def on_reload() -> None:
+        task = asyncio.create_task(_reload(reloader))
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    with _signals(on_reload) as stop:
+        loading = asyncio.create_task(_load(reloader, health))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait((loading, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if loading.done():
+            loading.result()
+            await stopping
+        for task in (loading, *reloads):
+            task.cancel()
+
+
+async def _load(reloader: Reloader, health: Health) -> None:
+    models = await reloader.start()
     await health.serve()
     _log.info("serving", models=models.names)
 
 
+async def _reload(reloader: Reloader) -> None:
+    with suppress(RerankError):  # told by the reloader
+        await reloader.reload()
+
+
 @contextmanager
-def _stop_signal() -> Iterator[asyncio.Event]:
-    """Set by the first signal, which also gives the signals back to the system."""
+def _signals(on_reload: Callable[[], object]) -> Iterator[asyncio.Event]:
+    """Set by the first stop signal, which also gives the signals back to the system."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
 
     def on_first() -> None:
         stop.set()
-        for number in _SIGNALS:
+        for number in _STOPS:
             loop.remove_signal_handler(number)
             # Python's own handler of SIGINT would raise KeyboardInterrupt amid the drain.
             signal.signal(number, signal.SIG_DFL)
 
-    for number in _SIGNALS:
+    for number in _STOPS:
         loop.add_signal_handler(number, on_first)
+    loop.add_signal_handler(signal.SIGHUP, on_reload)
     try:
         yield stop
     finally:
-        for number in _SIGNALS:
+        for number in _STOPS:
             loop.remove_signal_handler(number)
+        loop.remove_signal_handler(signal.SIGHUP)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # amid a drain there is nothing to reload

@@ -12,7 +12,9 @@ import grpc
 from rerank_core.engine import Engine
 from rerank_proto.rerank.v1 import rerank_pb2 as pb
 from sidecar.config import Settings
+from sidecar.live import Live
 from sidecar.models import ModelShelf
+from sidecar.scorer import Scorer
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
@@ -21,9 +23,19 @@ Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 class Ground:
     """What every service stands on."""
 
-    settings: Settings
-    engine: Engine
+    live: Live
+    scorer: Scorer
     models: ModelShelf
+
+    @property
+    def settings(self) -> Settings:
+        """Those of the moment."""
+        return self.live.settings
+
+    @property
+    def engine(self) -> Engine:
+        """The one engine."""
+        return self.scorer.engine
 
 
 @dataclass(frozen=True, slots=True)

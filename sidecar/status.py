@@ -1,4 +1,4 @@
-"""Our errors as gRPC statuses, with `google.rpc` details."""
+"""Our errors as statuses: gRPC's with `google.rpc` details, and HTTP's beside them."""
 
 from __future__ import annotations
 
@@ -20,24 +20,29 @@ _MAX_TEXT_BYTES = 512
 
 class _Answer(NamedTuple):
     code: code_pb2.Code
+    http: int
     retry_after_ms: int | None = None
     """Where coming back helps: when."""
 
 
 _ANSWERS: dict[type[Exception], _Answer] = {
-    errors.InputError: _Answer(code_pb2.INVALID_ARGUMENT),
-    errors.NotFoundError: _Answer(code_pb2.NOT_FOUND),
-    errors.NotReadyError: _Answer(code_pb2.UNAVAILABLE, retry_after_ms=1000),
-    errors.OverloadError: _Answer(code_pb2.RESOURCE_EXHAUSTED, retry_after_ms=100),
-    errors.DeadlineError: _Answer(code_pb2.DEADLINE_EXCEEDED),
-    errors.ScoringError: _Answer(code_pb2.INTERNAL),
-    errors.ConfigError: _Answer(code_pb2.FAILED_PRECONDITION),
-    errors.ArtifactError: _Answer(code_pb2.FAILED_PRECONDITION),
-    errors.ReleaseError: _Answer(code_pb2.FAILED_PRECONDITION),
-    errors.ToolMissingError: _Answer(code_pb2.FAILED_PRECONDITION),
-    errors.ClusterUnavailable: _Answer(code_pb2.UNAVAILABLE, retry_after_ms=1000),
-    errors.ClusterTimeout: _Answer(code_pb2.DEADLINE_EXCEEDED),
-    errors.ClusterRefused: _Answer(code_pb2.FAILED_PRECONDITION),
+    errors.InputError: _Answer(code_pb2.INVALID_ARGUMENT, 422),
+    errors.TooLargeError: _Answer(code_pb2.INVALID_ARGUMENT, 413),
+    errors.NotFoundError: _Answer(code_pb2.NOT_FOUND, 404),
+    errors.NotReadyError: _Answer(code_pb2.UNAVAILABLE, 503, retry_after_ms=1000),
+    errors.OverloadError: _Answer(code_pb2.RESOURCE_EXHAUSTED, 429, retry_after_ms=100),
+    errors.QuotaError: _Answer(code_pb2.RESOURCE_EXHAUSTED, 429, retry_after_ms=1000),
+    errors.UnauthenticatedError: _Answer(code_pb2.UNAUTHENTICATED, 401),
+    errors.ForbiddenError: _Answer(code_pb2.PERMISSION_DENIED, 403),
+    errors.DeadlineError: _Answer(code_pb2.DEADLINE_EXCEEDED, 504),
+    errors.ScoringError: _Answer(code_pb2.INTERNAL, 500),
+    errors.ConfigError: _Answer(code_pb2.FAILED_PRECONDITION, 500),
+    errors.ArtifactError: _Answer(code_pb2.FAILED_PRECONDITION, 500),
+    errors.ReleaseError: _Answer(code_pb2.FAILED_PRECONDITION, 500),
+    errors.ToolMissingError: _Answer(code_pb2.FAILED_PRECONDITION, 500),
+    errors.ClusterUnavailable: _Answer(code_pb2.UNAVAILABLE, 503, retry_after_ms=1000),
+    errors.ClusterTimeout: _Answer(code_pb2.DEADLINE_EXCEEDED, 504),
+    errors.ClusterRefused: _Answer(code_pb2.FAILED_PRECONDITION, 502),
 }
 
 
@@ -60,13 +65,30 @@ def to_status(error: Exception) -> status_pb2.Status:
         details.append(
             error_details_pb2.ResourceInfo(resource_type=error.kind, resource_name=_cut(error.name))
         )
-    if answer.retry_after_ms is not None:
+    if isinstance(error, errors.QuotaError):
+        failure = error_details_pb2.QuotaFailure.Violation(description=_cut(str(error)))
+        details.append(error_details_pb2.QuotaFailure(violations=[failure]))
+    if (after_ms := retry_after_ms(error)) is not None:
         delay = duration_pb2.Duration()
-        delay.FromMilliseconds(answer.retry_after_ms)
+        delay.FromMilliseconds(after_ms)
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))
     return status_pb2.Status(
         code=answer.code, message=_cut(str(error)), details=[_pack(detail) for detail in details]
     )
+
+
+def retry_after_ms(error: Exception) -> int | None:
+    """When to come back; None where that does not help."""
+    if isinstance(error, errors.QuotaError):
+        return error.retry_after_ms
+    answer = _ANSWERS.get(type(error))
+    return None if answer is None else answer.retry_after_ms
+
+
+def http_status(error: Exception) -> int:
+    """The same over HTTP."""
+    answer = _ANSWERS.get(type(error))
+    return 500 if answer is None else answer.http
 
 
 def _pack(detail: Message) -> any_pb2.Any:

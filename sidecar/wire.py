@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeAlias
 
-from rerank_core.engine import BiEncoder, CrossEncoder, Priority
+from rerank_core.engine import Priority
 from rerank_core.errors import InputError
 from rerank_core.text import clean
 from rerank_proto.rerank.v1 import rerank_pb2 as pb
 from sidecar.config import Limits
 from sidecar.degraded import Degraded
-from sidecar.models import Served
+from sidecar.models import AnyServed
 from sidecar.ranking import Score
 from sidecar.stages import Stages
-
-AnyServed: TypeAlias = Served[CrossEncoder] | Served[BiEncoder]
 
 _MAX_NAME_BYTES = 512
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rerank_core.engine import BiEncoder
 from rerank_proto.rerank.v1 import rerank_pb2 as pb
-from sidecar.models import Models
-from sidecar.wire import AnyServed, write_model
+from sidecar.models import AnyServed, Models
+from sidecar.wire import write_model
 
 _KINDS = {
     "cross-encoder": pb.MODEL_KIND_CROSS_ENCODER,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from contextlib import AsyncExitStack
 
 import grpc
 import pytest
@@ -18,14 +19,24 @@ from rerank_core.engine import Engine
 from rerank_core.errors import ArtifactError, ScoringError
 from rerank_proto.rerank.v1 import rerank_pb2 as pb
 from rerank_proto.rerank.v1 import rerank_pb2_grpc as pb_grpc
+from sidecar.admission.turnstile import Turnstile
 from sidecar.config import ModelSettings, Settings
+from sidecar.frame import Frame
+from sidecar.gate import Gate
+from sidecar.health import Health
 from sidecar.listener import listening
+from sidecar.live import Live, Standing
 from sidecar.models import ModelShelf, load_models
 from sidecar.ranking import Candidate
+from sidecar.reload import Reloader
 from sidecar.rerank import RerankTask, rerank
-from sidecar.service import Ground
+from sidecar.scorer import Scorer
+from sidecar.security.caller import Caller
+from sidecar.server import stand_on
 from sidecar.services import open_services
 from sidecar.stages import Stages
+from sidecar.telemetry.metrics import Metrics
+from sidecar.telemetry.traces import NoTraces
 from tests.sidecar_process import PATIENCE_S, running, wait_until
 from tests.tiny_models import make_bi_encoder, make_cross_encoder
 
@@ -128,21 +139,25 @@ def _task(count, **facts):
     return RerankTask(query="drill", candidates=candidates, **facts)
 
 
+def _rerank(task, engine, shelf, deadline):
+    scorer = Scorer(engine, Turnstile(1))
+    return rerank(task, scorer, shelf, Caller("somebody"), deadline, Stages())
+
+
 async def test_a_cancelled_rerank_leaves_nothing_in_the_queue(cross):
     """The engine's queue is empty soon, and the worker free for others."""
     with Engine(workers=1) as engine:
         shelf = ModelShelf()
         shelf.put(load_models(ModelSettings(reranker=str(cross)), engine))
         works = [
-            asyncio.create_task(rerank(_task(1000), engine, shelf, math.inf, Stages()))
-            for _ in range(10)
+            asyncio.create_task(_rerank(_task(1000), engine, shelf, math.inf)) for _ in range(10)
         ]
         await asyncio.to_thread(wait_until, lambda: engine.waiting > 0)
         for work in works:
             work.cancel()
         ended = await asyncio.gather(*works, return_exceptions=True)
         assert all(isinstance(error, asyncio.CancelledError) for error in ended)
-        ranking = await rerank(_task(3), engine, shelf, math.inf, Stages())
+        ranking = await _rerank(_task(3), engine, shelf, math.inf)
         assert ranking.scored == 3
         await asyncio.to_thread(wait_until, lambda: engine.waiting == 0)
 
@@ -152,7 +167,7 @@ async def test_candidates_are_taken_in_first_stage_order(cross):
     with Engine(workers=1) as engine:
         shelf = ModelShelf()
         shelf.put(load_models(ModelSettings(reranker=str(cross)), engine))
-        ranking = await rerank(_task(4), engine, shelf, time.monotonic() - 1, Stages())
+        ranking = await _rerank(_task(4), engine, shelf, time.monotonic() - 1)
         assert [item.candidate.index for item in ranking.placed] == [3, 2, 1, 0]
         assert [reason.name for reason in ranking.degraded] == ["DEADLINE"]
         assert (ranking.scored, ranking.model) == (0, None)
@@ -168,7 +183,7 @@ async def test_scoring_that_fails_leaves_the_first_stages_order(cross):
         forward = path.forward
         path.forward = lambda tokens: forward(tokens) * math.nan
         with capture_logs() as log:
-            ranking = await rerank(_task(4), engine, shelf, math.inf, Stages())
+            ranking = await _rerank(_task(4), engine, shelf, math.inf)
         (line,) = log
         assert (line["event"], line["log_level"]) == ("scoring failed", "warning")
         assert "NaN" in str(line["exc_info"])
@@ -176,19 +191,23 @@ async def test_scoring_that_fails_leaves_the_first_stages_order(cross):
         assert all(item.score is None for item in ranking.placed)
         assert [reason.name for reason in ranking.degraded] == ["SCORING_FAILED"]
         with pytest.raises(ScoringError):
-            await rerank(_task(4, strict=True), engine, shelf, math.inf, Stages())
+            await _rerank(_task(4, strict=True), engine, shelf, math.inf)
 
 
 async def test_before_the_models_are_loaded(cross):
     """Health is NOT_SERVING; Rerank answers the first stage, everything else UNAVAILABLE."""
     with Engine(workers=1) as engine:
         settings = Settings(port=0, models=ModelSettings(reranker=str(cross)))
-        ground = Ground(settings, engine, ModelShelf())
-        async with (
-            open_services(ground) as services,
-            listening(settings, services) as listener,
-            grpc.aio.insecure_channel(f"127.0.0.1:{listener.port}") as channel,
-        ):
+        live = Live(Standing.read(settings))
+        ground, gate, metrics = stand_on(live, engine), Gate(), Metrics()
+        reloader = Reloader(lambda: settings, ground, metrics)
+        frame = Frame(live, gate, metrics, NoTraces())
+        async with open_services(ground, reloader) as services, AsyncExitStack() as stack:
+            word = Health(service.name for service in services)
+            port = await stack.enter_async_context(listening(live, services, frame, gate, word))
+            channel = await stack.enter_async_context(
+                grpc.aio.insecure_channel(f"127.0.0.1:{port}")
+            )
             health = health_pb2_grpc.HealthStub(channel)
             for name in ("", *(service.name for service in services)):
                 found = await health.Check(health_pb2.HealthCheckRequest(service=name))
@@ -208,8 +227,8 @@ async def test_before_the_models_are_loaded(cross):
                 with pytest.raises(grpc.RpcError) as caught:
                     await call
                 assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-            ground.models.put(await asyncio.to_thread(load_models, settings.models, engine))
-            await listener.health.serve()
+            await reloader.start()
+            await word.serve()
             found = await health.Check(health_pb2.HealthCheckRequest())
             assert found.status == health_pb2.HealthCheckResponse.SERVING
             assert (await stub.Rerank(request, timeout=PATIENCE_S)).scored == 3

@@ -19,6 +19,8 @@ def _example(kind):
         return kind("documents[3].id", "is empty")
     if kind is errors.NotFoundError:
         return kind("profile", "shop", ("a", "b"))
+    if kind is errors.QuotaError:
+        return kind("too much", 250)
     if kind is errors.ClusterRefused:
         return kind("the cluster said no", 400)
     return kind("what happened and the mend")
@@ -30,6 +32,7 @@ def _details(found):
         error_details_pb2.BadRequest,
         error_details_pb2.ResourceInfo,
         error_details_pb2.RetryInfo,
+        error_details_pb2.QuotaFailure,
     )
     unpacked = {}
     for packed in found.details:
@@ -49,24 +52,32 @@ def test_every_leaf_of_the_error_tree_has_a_status(kind):
     assert found.message == str(_example(kind))
 
 
-@pytest.mark.parametrize(
-    ("kind", "code"),
-    [
-        (errors.InputError, code_pb2.INVALID_ARGUMENT),
-        (errors.NotFoundError, code_pb2.NOT_FOUND),
-        (errors.NotReadyError, code_pb2.UNAVAILABLE),
-        (errors.OverloadError, code_pb2.RESOURCE_EXHAUSTED),
-        (errors.DeadlineError, code_pb2.DEADLINE_EXCEEDED),
-        (errors.ScoringError, code_pb2.INTERNAL),
-        (errors.ReleaseError, code_pb2.FAILED_PRECONDITION),
-        (errors.ClusterUnavailable, code_pb2.UNAVAILABLE),
-        (errors.ClusterTimeout, code_pb2.DEADLINE_EXCEEDED),
-        (errors.ClusterRefused, code_pb2.FAILED_PRECONDITION),
-    ],
-)
-def test_the_statuses_are_the_contracts(kind, code):
-    """What `rerank.proto` promises at each RPC."""
-    assert status.to_status(_example(kind)).code == code
+STATUSES = {
+    errors.InputError: (code_pb2.INVALID_ARGUMENT, 422),
+    errors.TooLargeError: (code_pb2.INVALID_ARGUMENT, 413),
+    errors.NotFoundError: (code_pb2.NOT_FOUND, 404),
+    errors.NotReadyError: (code_pb2.UNAVAILABLE, 503),
+    errors.OverloadError: (code_pb2.RESOURCE_EXHAUSTED, 429),
+    errors.QuotaError: (code_pb2.RESOURCE_EXHAUSTED, 429),
+    errors.UnauthenticatedError: (code_pb2.UNAUTHENTICATED, 401),
+    errors.ForbiddenError: (code_pb2.PERMISSION_DENIED, 403),
+    errors.DeadlineError: (code_pb2.DEADLINE_EXCEEDED, 504),
+    errors.ScoringError: (code_pb2.INTERNAL, 500),
+    errors.ConfigError: (code_pb2.FAILED_PRECONDITION, 500),
+    errors.ArtifactError: (code_pb2.FAILED_PRECONDITION, 500),
+    errors.ReleaseError: (code_pb2.FAILED_PRECONDITION, 500),
+    errors.ToolMissingError: (code_pb2.FAILED_PRECONDITION, 500),
+    errors.ClusterUnavailable: (code_pb2.UNAVAILABLE, 503),
+    errors.ClusterTimeout: (code_pb2.DEADLINE_EXCEEDED, 504),
+    errors.ClusterRefused: (code_pb2.FAILED_PRECONDITION, 502),
+}
+
+
+@pytest.mark.parametrize("kind", _leaves(errors.RerankError), ids=lambda kind: kind.__name__)
+def test_the_statuses_are_the_contracts(kind):
+    """What `rerank.proto` and the OpenAPI page promise, for every leaf of the tree."""
+    error = _example(kind)
+    assert (status.to_status(error).code, status.http_status(error)) == STATUSES[kind]
 
 
 def test_details_name_the_field_the_resource_and_when_to_come_back():
@@ -78,6 +89,9 @@ def test_details_name_the_field_the_resource_and_when_to_come_back():
     assert (resource.resource_type, resource.resource_name) == ("profile", "shop")
     retry = _details(status.to_status(_example(errors.OverloadError)))["RetryInfo"]
     assert retry.retry_delay.ToMilliseconds() == 100
+    quota = _details(status.to_status(_example(errors.QuotaError)))
+    assert quota["RetryInfo"].retry_delay.ToMilliseconds() == 250
+    assert quota["QuotaFailure"].violations[0].description == "too much"
 
 
 def test_only_retryable_statuses_say_when_to_come_back():

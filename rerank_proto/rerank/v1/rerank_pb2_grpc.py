@@ -355,3 +355,134 @@ class ModelService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class AdminServiceStub:
+    """For whoever runs the server: with a key that has `admin`, or, where the server has no keys, from
+    the machine itself.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Reload = channel.unary_unary(
+                '/rerank.v1.AdminService/Reload',
+                request_serializer=rerank__proto_dot_rerank_dot_v1_dot_rerank__pb2.ReloadRequest.SerializeToString,
+                response_deserializer=rerank__proto_dot_rerank_dot_v1_dot_rerank__pb2.ReloadResponse.FromString,
+                _registered_method=True)
+        self.Rollback = channel.unary_unary(
+                '/rerank.v1.AdminService/Rollback',
+                request_serializer=rerank__proto_dot_rerank_dot_v1_dot_rerank__pb2.RollbackRequest.SerializeToString,
+                response_deserializer=rerank__proto_dot_rerank_dot_v1_dot_rerank__pb2.RollbackResponse.FromString,
+                _registered_method=True)
+
+
+class AdminServiceServicer:
+    """For whoever runs the server: with a key that has `admin`, or, where the server has no keys, from
+    the machine itself.
+    """
+
+    def Reload(self, request, context):
+        """Reads settings, keys, certificates and models again, as SIGHUP does. All of it takes effect, or
+        nothing.
+
+        FAILED_PRECONDITION: what was read is at fault, and the old goes on serving; the message says
+        why.
+        UNAVAILABLE: the server is starting or stopping (RetryInfo).
+        UNAUTHENTICATED, PERMISSION_DENIED: not with this key.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Rollback(self, request, context):
+        """Serves the models that were served before the last swap, which are still in memory.
+
+        FAILED_PRECONDITION: there was no swap. Otherwise as Reload.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_AdminServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Reload': grpc.unary_unary_rpc_method_handler(
+                    servicer.Reload,
+                    request_deserializer=rerank__proto_dot_rerank_dot_v1_dot_rerank__pb2.ReloadRequest.FromString,
+                    response_serializer=rerank__proto_dot_rerank_dot_v1_dot_rerank__pb2.ReloadResponse.SerializeToString,
+            ),
+            'Rollback': grpc.unary_unary_rpc_method_handler(
+                    servicer.Rollback,
+                    request_deserializer=rerank__proto_dot_rerank_dot_v1_dot_rerank__pb2.RollbackRequest.FromString,
+                    response_serializer=rerank__proto_dot_rerank_dot_v1_dot_rerank__pb2.RollbackResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'rerank.v1.AdminService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('rerank.v1.AdminService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class AdminService:
+    """For whoever runs the server: with a key that has `admin`, or, where the server has no keys, from
+    the machine itself.
+    """
+
+    @staticmethod
+    def Reload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rerank.v1.AdminService/Reload',
+            rerank__proto_dot_rerank_dot_v1_dot_rerank__pb2.ReloadRequest.SerializeToString,
+            rerank__proto_dot_rerank_dot_v1_dot_rerank__pb2.ReloadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Rollback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rerank.v1.AdminService/Rollback',
+            rerank__proto_dot_rerank_dot_v1_dot_rerank__pb2.RollbackRequest.SerializeToString,
+            rerank__proto_dot_rerank_dot_v1_dot_rerank__pb2.RollbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

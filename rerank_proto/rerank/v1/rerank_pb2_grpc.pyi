@@ -12,9 +12,14 @@ reader must accept unknown fields and unknown enum values. What cannot grow so g
 
 Errors. Every RPC ends in one of the statuses named in its comment; details are
 `google.rpc.BadRequest` (which field and what is wrong), `google.rpc.ResourceInfo` (what was not
-found), `google.rpc.RetryInfo` (when to come back) and `google.rpc.ErrorInfo` (domain
-"rerank-sidecar", reason the error's name). UNAVAILABLE and RESOURCE_EXHAUSTED with
-details may be retried, nothing else.
+found), `google.rpc.QuotaFailure` (which quota), `google.rpc.RetryInfo` (when to come back) and
+`google.rpc.ErrorInfo` (domain "rerank-sidecar", reason the error's name). UNAVAILABLE and
+RESOURCE_EXHAUSTED with details may be retried, nothing else; RESOURCE_EXHAUSTED brings
+`grpc-retry-pushback-ms` in its trailers, too.
+
+Any RPC can end in RESOURCE_EXHAUSTED where the caller is over its quota or the server could not
+bear more calls or bytes, and, on a server with API keys (metadata `authorization: Bearer KEY`),
+in UNAUTHENTICATED; PERMISSION_DENIED says that the key may not do this.
 
 The deadline is gRPC's own, and it is the budget, however long; a call without one gets the
 server's default. The server keeps a margin of it for the way back.
@@ -267,3 +272,82 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
 def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class AdminServiceStub:
+    """For whoever runs the server: with a key that has `admin`, or, where the server has no keys, from
+    the machine itself.
+    """
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> AdminServiceAsyncStub: ...
+    Reload: _grpc.UnaryUnaryMultiCallable[_rerank_pb2.ReloadRequest, _rerank_pb2.ReloadResponse]
+    """Reads settings, keys, certificates and models again, as SIGHUP does. All of it takes effect, or
+    nothing.
+
+    FAILED_PRECONDITION: what was read is at fault, and the old goes on serving; the message says
+      why.
+    UNAVAILABLE: the server is starting or stopping (RetryInfo).
+    UNAUTHENTICATED, PERMISSION_DENIED: not with this key.
+    """
+    Rollback: _grpc.UnaryUnaryMultiCallable[_rerank_pb2.RollbackRequest, _rerank_pb2.RollbackResponse]
+    """Serves the models that were served before the last swap, which are still in memory.
+
+    FAILED_PRECONDITION: there was no swap. Otherwise as Reload.
+    """
+
+@_typing.type_check_only
+class AdminServiceAsyncStub(AdminServiceStub):
+    """For whoever runs the server: with a key that has `admin`, or, where the server has no keys, from
+    the machine itself.
+    """
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    Reload: _aio.UnaryUnaryMultiCallable[_rerank_pb2.ReloadRequest, _rerank_pb2.ReloadResponse]  # type: ignore[assignment]
+    """Reads settings, keys, certificates and models again, as SIGHUP does. All of it takes effect, or
+    nothing.
+
+    FAILED_PRECONDITION: what was read is at fault, and the old goes on serving; the message says
+      why.
+    UNAVAILABLE: the server is starting or stopping (RetryInfo).
+    UNAUTHENTICATED, PERMISSION_DENIED: not with this key.
+    """
+    Rollback: _aio.UnaryUnaryMultiCallable[_rerank_pb2.RollbackRequest, _rerank_pb2.RollbackResponse]  # type: ignore[assignment]
+    """Serves the models that were served before the last swap, which are still in memory.
+
+    FAILED_PRECONDITION: there was no swap. Otherwise as Reload.
+    """
+
+class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
+    """For whoever runs the server: with a key that has `admin`, or, where the server has no keys, from
+    the machine itself.
+    """
+
+    @_abc_1.abstractmethod
+    def Reload(
+        self,
+        request: _rerank_pb2.ReloadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rerank_pb2.ReloadResponse, _abc.Awaitable[_rerank_pb2.ReloadResponse]]:
+        """Reads settings, keys, certificates and models again, as SIGHUP does. All of it takes effect, or
+        nothing.
+
+        FAILED_PRECONDITION: what was read is at fault, and the old goes on serving; the message says
+          why.
+        UNAVAILABLE: the server is starting or stopping (RetryInfo).
+        UNAUTHENTICATED, PERMISSION_DENIED: not with this key.
+        """
+
+    @_abc_1.abstractmethod
+    def Rollback(
+        self,
+        request: _rerank_pb2.RollbackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rerank_pb2.RollbackResponse, _abc.Awaitable[_rerank_pb2.RollbackResponse]]:
+        """Serves the models that were served before the last swap, which are still in memory.
+
+        FAILED_PRECONDITION: there was no swap. Otherwise as Reload.
+        """
+
+def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,231 @@
+"""The HTTP routes: three ways to ask for a rerank, and what operators ask."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as HttpRequest
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from rerank_core.errors import InputError, TooLargeError
+from sidecar.deadlines import work_deadline
+from sidecar.frame import CallerGone, Frame, Incoming, note_stages
+from sidecar.health import Health
+from sidecar.http import answers
+from sidecar.http.openapi import describe
+from sidecar.http.shapes import CohereRequest, JinaRequest, Request, TeiRequest
+from sidecar.ranking import Candidate, Ranking
+from sidecar.rerank import RerankTask, note_ranking, note_request, rerank
+from sidecar.security.caller import current_caller
+from sidecar.service import Ground
+from sidecar.stages import Stages
+from sidecar.status import http_status, retry_after_ms, to_status
+from sidecar.telemetry.metrics import CONTENT_TYPE, Metrics
+from sidecar.wire import check_bytes, check_count, check_name, read_query
+
+AnyRequest = TypeVar("AnyRequest", CohereRequest, JinaRequest, TeiRequest)
+
+_BUDGET = "x-envoy-expected-rq-timeout-ms"
+"""What Envoy tells a server of the time it has."""
+_STRICT = "x-rerank-strict"
+_JSON = "application/json"
+_CLIENT_CLOSED = 499
+
+
+@dataclass(frozen=True, slots=True)
+class Shape(Generic[AnyRequest]):
+    """How one kind of client asks and is answered."""
+
+    rpc: str
+    path: str
+    request: type[AnyRequest]
+    answer: Callable[[AnyRequest, Ranking], str]
+    error: Callable[[Exception, str], str]
+
+
+SHAPES: tuple[Shape[Any], ...] = (
+    Shape("Cohere", "/v2/rerank", CohereRequest, answers.cohere, answers.cohere_error),
+    Shape("Jina", "/v1/rerank", JinaRequest, answers.jina, answers.jina_error),
+    Shape("TEI", "/rerank", TeiRequest, answers.tei, answers.tei_error),
+)
+
+
+def http_app(ground: Ground, frame: Frame, metrics: Metrics, health: Health) -> Starlette:
+    """The routes."""
+
+    async def alive(request: HttpRequest) -> Response:  # noqa: ARG001  Starlette gives it
+        return JSONResponse({"status": "ok"})
+
+    async def ready(request: HttpRequest) -> Response:  # noqa: ARG001  as above
+        if health.is_serving:
+            return JSONResponse({"status": "ready"})
+        return JSONResponse({"status": "not ready"}, status_code=503)
+
+    async def numbers(request: HttpRequest) -> Response:  # noqa: ARG001  as above
+        return Response(metrics.page(), media_type=CONTENT_TYPE)
+
+    async def openapi(request: HttpRequest) -> Response:  # noqa: ARG001  as above
+        return JSONResponse(describe((shape.path, shape.request) for shape in SHAPES))
+
+    return Starlette(
+        routes=[
+            *(
+                Route(shape.path, _Endpoint(shape, ground, frame).answer, methods=["POST"])
+                for shape in SHAPES
+            ),
+            Route("/health", alive),
+            Route("/ready", ready),
+            Route("/metrics", numbers),
+            Route("/openapi.json", openapi),
+        ]
+    )
+
+
+class _Endpoint:
+    def __init__(self, shape: Shape[Any], ground: Ground, frame: Frame) -> None:
+        self._shape = shape
+        self._ground = ground
+        self._frame = frame
+
+    async def answer(self, request: HttpRequest) -> Response:
+        """One rerank, or an error in the words of this kind of client."""
+        limit = self._ground.settings.limits.max_message_bytes
+        try:
+            # What has no length may be as long as the limit.
+            size = _size(request.headers.get("content-length"), limit)
+            with self._frame.around(_incoming(self._shape.rpc, request, size)):
+                body = await _read(request, limit)
+                async with _while_there(request):
+                    return await self._rerank(request, body)
+        except CallerGone:
+            return PlainTextResponse("", status_code=_CLIENT_CLOSED)  # nobody reads it
+        except Exception as error:  # noqa: BLE001  bugs too are told in the client's own shape
+            return self._refusal(error)
+
+    async def _rerank(self, request: HttpRequest, body: bytes) -> Response:
+        ground, settings, stages = self._ground, self._ground.settings, Stages()
+        note_stages(stages)
+        with stages.timed("validate"):
+            asked = _parse(self._shape.request, body)
+            texts = asked.texts
+            note_request(len(texts), asked.query, settings)
+            deadline = work_deadline(_budget_s(request), settings, len(texts))
+            task = self._task(asked, texts, strict=request.headers.get(_STRICT) == "true")
+        ranking = await rerank(
+            task, ground.scorer, ground.models, current_caller.get(), deadline, stages
+        )
+        note_ranking(ranking)
+        return Response(
+            self._shape.answer(asked, ranking),
+            media_type=_JSON,
+            headers=_headers(ranking, stages),
+        )
+
+    def _task(self, asked: Request, texts: list[str], *, strict: bool) -> RerankTask:
+        limits = self._ground.settings.limits
+        query = read_query(asked.query, limits)
+        check_count("documents", len(texts), limits.max_documents)
+        check_name("model", asked.model)
+        for index, text in enumerate(texts):
+            check_bytes(f"documents[{index}]", text, limits.max_document_bytes)
+        candidates = tuple(
+            Candidate(str(index), index, index + 1, content=text)
+            for index, text in enumerate(texts)
+        )
+        return RerankTask(query, candidates, asked.top_n or 0, asked.model, strict=strict)
+
+    def _refusal(self, error: Exception) -> Response:
+        message, status = to_status(error).message, http_status(error)
+        after_ms = retry_after_ms(error)
+        headers = {} if after_ms is None else {"retry-after": str(math.ceil(after_ms / 1e3))}
+        if status == 401:
+            headers["www-authenticate"] = "Bearer"
+        return Response(self._shape.error(error, message), status, headers, _JSON)
+
+
+@asynccontextmanager
+async def _while_there(request: HttpRequest) -> AsyncIterator[None]:
+    """Cancels the block where the client closes its connection; then raises `CallerGone`."""
+    task = asyncio.current_task()
+    gone = False
+
+    async def watch() -> None:
+        nonlocal gone
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        gone = True
+        if task is not None:
+            task.cancel()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        yield
+    except asyncio.CancelledError:
+        if gone and task is not None and not task.uncancel():
+            raise CallerGone from None
+        raise
+    finally:
+        watcher.cancel()
+
+
+def _incoming(rpc: str, request: HttpRequest, size: int) -> Incoming:
+    address = request.client.host if request.client else "unix"
+    return Incoming("http", rpc, request.headers, address, size)
+
+
+def _size(declared: str | None, limit: int) -> int:
+    """Bytes of a body, as declared. Raises `TooLargeError`."""
+    size = int(declared) if declared is not None and declared.isdecimal() else limit
+    if size > limit:
+        raise TooLargeError(f"the body has {size} bytes, more than the {limit} allowed")
+    return size
+
+
+async def _read(request: HttpRequest, limit: int) -> bytes:
+    parts, size = [], 0
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > limit:
+                raise TooLargeError(f"the body has more than the {limit} bytes allowed")
+            parts.append(part)
+    except ClientDisconnect as error:
+        raise CallerGone from error
+    return b"".join(parts)
+
+
+def _parse(kind: type[AnyRequest], body: bytes) -> AnyRequest:
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        path = ".".join(str(part) for part in first["loc"]) or "body"
+        raise InputError(path, first["msg"]) from error
+
+
+def _budget_s(request: HttpRequest) -> float | None:
+    """What the caller says that it has left; None where it does not, or not as a number."""
+    told = request.headers.get(_BUDGET, "")
+    return int(told) / 1e3 if told.isascii() and told.isdecimal() and len(told) < 10 else None
+
+
+def _headers(ranking: Ranking, stages: Stages) -> dict[str, str]:
+    headers = {
+        "x-rerank-scored": str(ranking.scored),
+        "server-timing": ", ".join(f"{name};dur={ms:.3f}" for name, ms in stages.ms.items()),
+    }
+    if ranking.degraded:
+        headers["x-rerank-degraded"] = ",".join(reason.name for reason in ranking.degraded)
+    if ranking.model is not None:
+        headers["x-rerank-model"] = ranking.model.model.hash
+        headers["x-rerank-numeric-path"] = ranking.model.model.numeric_path
+    return headers

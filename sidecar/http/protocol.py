@@ -1,0 +1,98 @@
+"""Connections that are cut where their client is too slow, too many or too talkative."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+_MAX_HEAD_BYTES = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """What a client is allowed."""
+
+    request_s: float
+    """To send a request, and to read what is written."""
+    max_connections: int
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with an end to its patience: it has none for a request's arrival."""
+
+    def __init__(self, config: Config, server_state: ServerState, patience: Patience) -> None:
+        super().__init__(config, server_state, {})
+        self._patience = patience
+        self._arriving: asyncio.TimerHandle | None = None
+        self._leaving: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+        self._in_head = True
+
+    def connection_made(self, transport: Any) -> None:
+        """Refuses one too many."""
+        super().connection_made(transport)
+        if len(self.connections) > self._patience.max_connections:
+            transport.abort()
+        self._expect()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Timers hold on to a connection, and uvicorn keeps its own where one broke."""
+        super().connection_lost(exc)
+        self._unset_keepalive_if_required()
+        for timer in (self._arriving, self._leaving):
+            if timer is not None:
+                timer.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of a request, which has so long to be complete."""
+        if self._arriving is None and (self.cycle is None or self.cycle.response_complete):
+            self._expect()
+        if self._in_head:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > _MAX_HEAD_BYTES:
+            self.send_400_response("The request's headers are too large.")
+
+    def on_message_begin(self) -> None:
+        """A request's head follows."""
+        self._in_head, self._head_bytes = True, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """A request's body follows."""
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        if self._arriving is not None:
+            self._arriving.cancel()
+            self._arriving = None
+        super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        """The client does not read."""
+        super().pause_writing()
+        self._leaving = self.loop.call_later(self._patience.request_s, self._cut)
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        super().resume_writing()
+        if self._leaving is not None:
+            self._leaving.cancel()
+            self._leaving = None
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Idle for too long. Not closed in form: a client that does not read would keep it open."""
+        self._cut()
+
+    def _expect(self) -> None:
+        self._arriving = self.loop.call_later(self._patience.request_s, self._cut)
+
+    def _cut(self) -> None:
+        self.transport.abort()

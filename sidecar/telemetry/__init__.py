@@ -1,0 +1,1 @@
+"""What is told of the calls: a log line, metrics, a span."""
