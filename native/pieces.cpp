@@ -1,5 +1,5 @@
-// Single pieces of the kernels in plain C, so that each is tested against NumPy. Not used by the
-// engine. Each returns 0, or -1 where the instruction set is not to be had.
+// Single pieces of the kernels in plain C, so that each is tested against NumPy and measured. Not
+// used by the engine. Each returns 0, or -1 where the instruction set is not to be had.
 #include <exception>
 
 #include "c_interface.h"
@@ -77,6 +77,10 @@ RERANK_API int32_t rerank_piece_multiply(const char* set, const float* a, int32_
   return with_kernels(set, [&](const Kernels& kernels) {
     kernels.multiply({a, depth, 1, b, columns, depth, out, columns}, rows, columns);
   });
+}
+
+RERANK_API int32_t rerank_piece_peak(const char* set, int64_t steps, double* operations) {
+  return with_kernels(set, [&](const Kernels& kernels) { *operations = kernels.peak(steps); });
 }
 
 RERANK_API int32_t rerank_piece_tanh(const char* set, float* x, int32_t count) {

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.engine.folders import operations_a_token
-from benchmarks.engine.peak import DETAIL, NAME, GemmPeak
+from benchmarks.engine.peak import PeakMeasure
 from benchmarks.engine.scoring import REFERENCE, Logits, score_rows, tokenised
 from benchmarks.engine.tei_policy import TeiPolicy
 from benchmarks.engine.workload import Workload
@@ -79,10 +79,14 @@ class Entry:
 
 
 def hold_trial(
-    bench: Bench, title: str, workload: Workload, entries: list[Entry], *, peak_threads: int = 0
+    bench: Bench,
+    title: str,
+    workload: Workload,
+    entries: list[Entry],
+    *,
+    peak: PeakMeasure | None = None,
 ) -> Trial:
-    """Times the entries in the same rounds; with `peak_threads` the cores' peak beside them."""
-    peak = GemmPeak(peak_threads) if peak_threads else None
+    """Times the entries in the same rounds, and what the cores reach at most beside them."""
     reached: list[float] = []
 
     def measure_peak(_: int) -> float:
@@ -93,7 +97,7 @@ def hold_trial(
     contenders = {entry.name: entry.contender for entry in entries}
     label = f"{title}, {workload.name}"
     samples = interleaved(
-        contenders | ({NAME: measure_peak} if peak else {}),
+        contenders | ({peak.name: measure_peak} if peak else {}),
         bench.rounds,
         tell=lambda done: bench.tell(f"{label}: round {done} of {bench.rounds}"),
     )
@@ -115,5 +119,5 @@ def hold_trial(
             for entry in entries
         ),
         # The first is of the round that is thrown away.
-        peaks=(Peak(NAME, DETAIL, tuple(reached[1:])),) if peak else (),
+        peaks=(Peak(peak.name, peak.detail, tuple(reached[1:])),) if peak else (),
     )

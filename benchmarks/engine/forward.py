@@ -8,6 +8,7 @@ from dataclasses import replace
 from benchmarks.engine.bench import YARDSTICK, Bench, Entry, hold_trial
 from benchmarks.engine.folders import copy_model, operations_a_token
 from benchmarks.engine.parity import Arithmetic, ParityError, require_parity
+from benchmarks.engine.peak import GemmPeak
 from benchmarks.engine.scoring import load_paths, score_rows, tokenised
 from benchmarks.engine.tei_policy import TeiPolicy
 from benchmarks.engine.workload import Workload
@@ -24,7 +25,7 @@ def forward_trials(bench: Bench) -> Iterator[Trial]:
     """R and every path on all cores, one trial a workload."""
     engine = bench.engine(bench.cores)
     for workload in bench.workloads:
-        entries = [_yardstick(bench, workload, bench.cores, YARDSTICK)]
+        entries = [yardstick(bench, workload, bench.cores, YARDSTICK)]
         wanted = bench.wanted(workload)
         for choice, model in bench.models.items():
             mine = tokenised(model, workload)
@@ -36,7 +37,7 @@ def forward_trials(bench: Bench) -> Iterator[Trial]:
                 continue
             entry = _path(bench, engine, model, workload, choice, YARDSTICK)
             entries.append(replace(entry, difference=difference))
-        yield hold_trial(bench, "forward", workload, entries, peak_threads=bench.cores)
+        yield hold_trial(bench, "forward", workload, entries, peak=GemmPeak(bench.cores))
 
 
 def thread_trials(bench: Bench) -> Iterator[Trial]:
@@ -46,8 +47,8 @@ def thread_trials(bench: Bench) -> Iterator[Trial]:
     for workload in bench.workloads:
         entries = []
         for count in counts:
-            yardstick = f"{YARDSTICK}, {_threads(count)}"
-            entries.append(_yardstick(bench, workload, count, yardstick))
+            beside = f"{YARDSTICK}, {_threads(count)}"
+            entries.append(yardstick(bench, workload, count, beside))
             entries += [
                 _path(
                     bench,
@@ -55,7 +56,7 @@ def thread_trials(bench: Bench) -> Iterator[Trial]:
                     model,
                     workload,
                     f"{choice}, {_threads(count)}",
-                    yardstick,
+                    beside,
                 )
                 for choice, model in bench.models.items()
             ]
@@ -73,7 +74,7 @@ def layer_trials(bench: Bench) -> Iterator[Trial]:
             cut[count], absent = load_paths(open_artifact(folder), load_cross_encoder)
             bench.absent += [Absent(f"{one.name}, {count} layers", one.reason) for one in absent]
     for workload in bench.workloads:
-        entries = [_yardstick(bench, workload, bench.cores, YARDSTICK)]
+        entries = [yardstick(bench, workload, bench.cores, YARDSTICK)]
         for count in sorted(cut):
             for choice, model in cut[count].items():
                 entry = _path(
@@ -83,7 +84,8 @@ def layer_trials(bench: Bench) -> Iterator[Trial]:
         yield hold_trial(bench, "layers", workload, entries)
 
 
-def _yardstick(bench: Bench, workload: Workload, threads: int, name: str) -> Entry:
+def yardstick(bench: Bench, workload: Workload, threads: int, name: str) -> Entry:
+    """R on so many threads, its scores held against our fp32."""
     policy = TeiPolicy(bench.exported, threads)
     difference = require_parity(bench.of_policy(policy, workload), bench.wanted(workload), "fp32")
     work = timed(lambda number: policy.score(workload.at(number).tokens))
@@ -97,13 +99,13 @@ def _path(
     model: CrossEncoder,
     workload: Workload,
     name: str,
-    yardstick: str,
+    beside: str,
     layers: int | None = None,
 ) -> Entry:
     mine = tokenised(model, workload)
     work = timed(lambda number: score_rows(engine, mine, workload.at(number)))
     operations = operations_a_token(bench.artifact, layers)
-    return Entry(name, model.numeric_path, work, yardstick, operations)
+    return Entry(name, model.numeric_path, work, beside, operations)
 
 
 def _arithmetic(model: CrossEncoder) -> Arithmetic:

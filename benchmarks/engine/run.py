@@ -13,6 +13,7 @@ from benchmarks.engine.against_peers import peer_trials
 from benchmarks.engine.bench import Bench, Tell
 from benchmarks.engine.foretold import foretellings
 from benchmarks.engine.forward import forward_trials, layer_trials, thread_trials
+from benchmarks.engine.instruction_sets import set_trials
 from benchmarks.engine.profile import profiles
 from benchmarks.engine.scoring import load_paths
 from benchmarks.engine.tei_export import ABOUT, export_graph
@@ -30,6 +31,7 @@ class Section(StrEnum):
     """Parts of the benchmark, each of use alone."""
 
     FORWARD = "forward"
+    SETS = "sets"
     TOKENISING = "tokenising"
     THREADS = "threads"
     LAYERS = "layers"
@@ -41,6 +43,7 @@ class Section(StrEnum):
 
 _TRIALS: dict[Section, Callable[[Bench], Iterator[Trial]]] = {
     Section.FORWARD: forward_trials,
+    Section.SETS: set_trials,
     Section.TOKENISING: tokenising_trials,
     Section.THREADS: thread_trials,
     Section.LAYERS: layer_trials,

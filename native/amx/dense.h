@@ -119,6 +119,16 @@ inline void dense(const QuantisedRows& rows, int count, const Dense& given, Epil
   }
 }
 
+inline double peak(std::int64_t steps) {
+  for (std::int64_t step = 0; step < steps; ++step) {
+    tile_products(0, 4, 6);
+    tile_products(1, 4, 7);
+    tile_products(2, 5, 6);
+    tile_products(3, 5, 7);
+  }
+  return 2.0 * 4 * 16 * 16 * 64 * static_cast<double>(steps);
+}
+
 // All but the int8 product, and attention where one is given, is as with AVX-512: AMX machines
 // have it.
 inline Kernels with_tiles(const char* name, const Kernels& base,
@@ -130,6 +140,7 @@ inline Kernels with_tiles(const char* name, const Kernels& base,
   kernels.begin = begin_tiles;
   kernels.end = end_tiles;
   kernels.dense = dense;
+  kernels.peak = peak;
   if (attention) kernels.attention = attention;
   return kernels;
 }

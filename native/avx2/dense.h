@@ -92,5 +92,26 @@ inline void dense(const QuantisedRows& rows, int count, const Dense& given, Epil
   }
 }
 
+inline double peak(std::int64_t steps) {
+  constexpr int kSums = 2 * kTileRows;
+  __m256i sums[kSums];
+  __m256i values = _mm256_set1_epi8(1);
+#pragma GCC unroll 8
+  for (int i = 0; i < kSums; ++i) sums[i] = _mm256_setzero_si256();
+  for (std::int64_t step = 0; step < steps; ++step) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kSums; ++i) {
+      __asm__("" : "+x"(values));  // hides that it is the same each time
+      const __m256i pairs = _mm256_maddubs_epi16(values, values);
+      sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+    }
+  }
+  __m256i read = _mm256_setzero_si256();
+#pragma GCC unroll 8
+  for (int i = 0; i < kSums; ++i) read = _mm256_xor_si256(read, sums[i]);
+  __asm__ volatile("" : : "x"(read));  // so that none of it is left out
+  return 2.0 * 32 * kSums * static_cast<double>(steps);
+}
+
 }  // namespace
 }  // namespace rerank

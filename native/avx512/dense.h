@@ -114,5 +114,30 @@ inline void dense(const QuantisedRows& rows, int count, const Dense& given, Epil
   }
 }
 
+inline double peak(std::int64_t steps) {
+  __m512i sums[kTileRows][kTileVectors];
+  const __m512i weights = _mm512_set1_epi8(1), values = _mm512_set1_epi8(2);
+#pragma GCC unroll 8
+  for (int row = 0; row < kTileRows; ++row) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kTileVectors; ++v) sums[row][v] = _mm512_setzero_si512();
+  }
+  for (std::int64_t step = 0; step < steps; ++step) {
+#pragma GCC unroll 8
+    for (int row = 0; row < kTileRows; ++row) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kTileVectors; ++v) add_products(sums[row][v], weights, values);
+    }
+  }
+  __m512i read = _mm512_setzero_si512();
+#pragma GCC unroll 8
+  for (int row = 0; row < kTileRows; ++row) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kTileVectors; ++v) read = _mm512_xor_si512(read, sums[row][v]);
+  }
+  __asm__ volatile("" : : "v"(read));  // so that none of it is left out
+  return 2.0 * 64 * kTileRows * kTileVectors * static_cast<double>(steps);
+}
+
 }  // namespace
 }  // namespace rerank

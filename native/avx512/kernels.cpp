@@ -8,9 +8,20 @@
 namespace rerank {
 
 const Kernels& avx512_kernels() {
-  static constexpr Kernels kKernels{"avx512-vnni", kPanelColumns, kWeightOffset, nullptr, nullptr,
-                                    dense, rotate, quantise,      layer_norm,    attention, multiply,
-                                    tanh_in_place, gelu_in_place};
+  static constexpr Kernels kKernels{"avx512-vnni",
+                                    kPanelColumns,
+                                    kWeightOffset,
+                                    nullptr,
+                                    nullptr,
+                                    dense,
+                                    rotate,
+                                    quantise,
+                                    layer_norm,
+                                    attention,
+                                    multiply,
+                                    peak,
+                                    tanh_in_place,
+                                    gelu_in_place};
   return kKernels;
 }
 

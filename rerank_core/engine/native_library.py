@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import rerank_core.engine
-from rerank_core.errors import ToolMissingError
+from rerank_core.errors import ArtifactError, ToolMissingError
 
 _NAME = "librerank_native.so"
 _MESSAGE_BYTES = 512
@@ -129,6 +129,15 @@ def load_library(path: Path | None = None) -> ctypes.CDLL:
     )
     library.rerank_encoder_forward.restype = c_int32
     return library
+
+
+def peak_operations(library: ctypes.CDLL, instruction_set: str, steps: int) -> float:
+    """Computes int8 products in registers alone; the multiplications and additions done."""
+    operations = ctypes.c_double()
+    piece = library.rerank_piece_peak
+    if piece(instruction_set.encode("ascii"), ctypes.c_int64(steps), ctypes.byref(operations)):
+        raise ArtifactError(f"{instruction_set} is not to be had on this machine")
+    return operations.value
 
 
 _BF16_SUFFIX = "-bf16"

@@ -10,7 +10,7 @@ import pytest
 
 from rerank_core.engine import native_library as native
 from rerank_core.engine.native_weights import rotate
-from rerank_core.errors import ToolMissingError
+from rerank_core.errors import ArtifactError, ToolMissingError
 from tests.native_reference import (
     gelu,
     layer_norm,
@@ -251,3 +251,14 @@ def test_missing_library_says_how_to_get_it(tmp_path):
     broken.write_bytes(b"no library")
     with pytest.raises(ToolMissingError, match="cannot be loaded"):
         native.load_library(broken)
+
+
+def test_peak_counts_its_operations():
+    """Twice the steps are twice the operations; a step is a whole number of products."""
+    library = native.load_library()
+    for name in SETS:
+        once, twice = (native.peak_operations(library, name, steps) for steps in (3, 6))
+        assert twice == 2 * once
+        assert once % (3 * 2 * 32) == 0
+    with pytest.raises(ArtifactError, match="avx1024 is not to be had"):
+        native.peak_operations(library, "avx1024", 1)

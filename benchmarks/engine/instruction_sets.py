@@ -1,0 +1,59 @@
+"""The native kernel on each instruction set this machine has, beside R and the set's own peak."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from benchmarks.engine.bench import YARDSTICK, Bench, Entry, hold_trial
+from benchmarks.engine.forward import yardstick
+from benchmarks.engine.parity import require_parity
+from benchmarks.engine.peak import Int8Peak
+from benchmarks.engine.scoring import score_rows, tokenised
+from benchmarks.engine.workload import Workload
+from benchmarks.results import Absent, Trial
+from benchmarks.rounds import timed
+from rerank_core.engine import CrossEncoder, Engine
+from rerank_core.engine.native import NativePath
+from rerank_core.engine.native_library import bf16_sets, instruction_sets, load_library
+from rerank_core.engine.shape import read_shape
+from rerank_core.engine.weights import WEIGHTS_NAME, read_weights
+from rerank_core.errors import ToolMissingError
+
+
+def set_trials(bench: Bench) -> Iterator[Trial]:
+    """One trial an instruction set and workload; a set that is there is never left out."""
+    try:
+        library = load_library()
+    except ToolMissingError as error:
+        bench.absent.append(Absent("instruction sets", str(error)))
+        return
+    engine = bench.engine(bench.cores)
+    plain, in_bf16 = instruction_sets(library), bf16_sets(library)
+    for name in plain + in_bf16:
+        model = _model(bench, name, bf16=name in in_bf16)
+        # bfloat16 changes attention alone: the int8 peak is that of the best set.
+        peak = Int8Peak(plain[0] if name in in_bf16 else name, bench.cores)
+        for workload in bench.workloads:
+            entries = [
+                yardstick(bench, workload, bench.cores, YARDSTICK),
+                _entry(bench, engine, model, workload, name),
+            ]
+            yield hold_trial(bench, f"native on {name}", workload, entries, peak=peak)
+
+
+def _model(bench: Bench, name: str, *, bf16: bool) -> CrossEncoder:
+    shape = read_shape(bench.artifact)
+    weights = read_weights(bench.artifact.folder / WEIGHTS_NAME, shape, classifier=True)
+    path = NativePath(weights, shape, bf16_attention=bf16, instruction_set=name)
+    return replace(next(iter(bench.models.values())), path=path)
+
+
+def _entry(
+    bench: Bench, engine: Engine, model: CrossEncoder, workload: Workload, name: str
+) -> Entry:
+    mine = tokenised(model, workload)
+    found = [score_rows(engine, mine, request) for request in workload.requests]
+    difference = require_parity(found, bench.wanted(workload), "reduced")
+    work = timed(lambda number: score_rows(engine, mine, workload.at(number)))
+    return Entry(name, model.numeric_path, work, YARDSTICK, bench.operations_a_token, difference)
