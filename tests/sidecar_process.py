@@ -46,10 +46,13 @@ def run(*arguments) -> subprocess.CompletedProcess[str]:
 class Sidecar:
     """A running sidecar."""
 
-    def __init__(self, folder: Path, *arguments) -> None:
+    def __init__(self, folder: Path, *arguments, http: bool = False) -> None:
         self._log = folder / "log"
         self._errors = folder / "errors"
         self._port_file = folder / "port"
+        http_port_file = folder / "http-port"
+        if http:
+            arguments += ("--http.port", 0, "--http.port-file", http_port_file)
         with self._log.open("wb") as out, self._errors.open("wb") as err:
             self.process = subprocess.Popen(
                 command("--port", 0, "--port-file", self._port_file, *arguments),
@@ -60,6 +63,8 @@ class Sidecar:
             )
         wait_until(self._port_file.exists, self.alive)
         self.target = f"127.0.0.1:{self._port_file.read_text().strip()}"
+        if http:
+            self.url = f"http://127.0.0.1:{http_port_file.read_text().strip()}"
 
     def alive(self) -> bool:
         """Whether the process runs."""
@@ -110,10 +115,12 @@ class Sidecar:
 
 
 @contextmanager
-def running(folder: Path, *arguments, serving: bool = True) -> Iterator[Sidecar]:
+def running(
+    folder: Path, *arguments, serving: bool = True, http: bool = False
+) -> Iterator[Sidecar]:
     """A sidecar that is gone after the block, however that ends."""
     folder.mkdir(parents=True, exist_ok=True)
-    sidecar = Sidecar(folder, *arguments)
+    sidecar = Sidecar(folder, *arguments, http=http)
     try:
         if serving:
             sidecar.wait_serving()

@@ -58,11 +58,6 @@ class PatientProtocol(HttpToolsProtocol):
         if self._in_head and self._head_bytes > _MAX_HEAD_BYTES:
             self.send_400_response("The request's headers are too large.")
 
-    def on_message_begin(self) -> None:
-        """A request's head follows."""
-        self._in_head, self._head_bytes = True, 0
-        super().on_message_begin()
-
     def on_headers_complete(self) -> None:
         """A request's body follows."""
         self._in_head = False
@@ -73,6 +68,7 @@ class PatientProtocol(HttpToolsProtocol):
         if self._arriving is not None:
             self._arriving.cancel()
             self._arriving = None
+        self._in_head, self._head_bytes = True, 0
         super().on_message_complete()
 
     def pause_writing(self) -> None:

@@ -1,0 +1,273 @@
+"""The HTTP surface against the real process: Cohere's, Jina's and TEI's clients, and operators."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import socket
+import time
+from contextlib import ExitStack, closing, suppress
+
+import grpc
+import httpx
+import numpy as np
+import pytest
+
+from rerank_proto.rerank.v1 import rerank_pb2 as pb
+from rerank_proto.rerank.v1 import rerank_pb2_grpc as pb_grpc
+from tests.sidecar_process import PATIENCE_S, run, running, wait_until
+from tests.tiny_models import make_cross_encoder
+
+TEXTS = ["oak chair", "cordless drill 18V", "drill bit", "", "${parameters.query} ${x}"]
+BODY = {"query": "drill", "documents": TEXTS}
+BUDGET = {"x-envoy-expected-rq-timeout-ms": "60000"}
+
+
+@pytest.fixture(scope="module")
+def cross(tmp_path_factory):
+    return make_cross_encoder(tmp_path_factory.mktemp("http") / "cross")
+
+
+@pytest.fixture(scope="module")
+def sidecar(cross, tmp_path_factory):
+    flags = ["--models.reranker", cross, "--default-budget-ms", 60_000, "--http.request-s", 2]
+    flags += ["--limits.max-message-bytes", 2_000_000]
+    with running(tmp_path_factory.mktemp("run"), *flags, http=True) as started:
+        yield started
+        assert started.stop() == 0
+        assert started.errors == ""
+        assert started.logged("bug") == []
+
+
+@pytest.fixture
+def client(sidecar):
+    with httpx.Client(base_url=sidecar.url, timeout=PATIENCE_S) as opened:
+        yield opened
+
+
+def _over_grpc(sidecar, texts=TEXTS):
+    documents = [pb.Document(id=str(n), text=text or " ") for n, text in enumerate(texts)]
+    with grpc.insecure_channel(sidecar.target) as channel:
+        return pb_grpc.RerankServiceStub(channel).Rerank(
+            pb.RerankRequest(query="drill", documents=documents), timeout=PATIENCE_S
+        )
+
+
+def test_cohere_gets_every_document_in_the_order_of_the_core(client, sidecar):
+    """As gRPC answers for the same texts; scores as six decimals that fall."""
+    answer = client.post("/v2/rerank", json=BODY | {"model": "cross", "top_n": 100})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    results = answer.json()["results"]
+    same = _over_grpc(sidecar)
+    assert [item["index"] for item in results] == [item.index for item in same.documents]
+    numbers = re.findall(r'"relevance_score":([^,}]+)', answer.text)
+    assert len(numbers) == len(TEXTS)
+    assert all(re.fullmatch(r"\d\.\d{6}", number) for number in numbers)
+    assert len({np.float32(number) for number in numbers}) == len(TEXTS)
+    assert answer.headers["x-rerank-scored"] == "5"
+    assert answer.headers["x-rerank-model"] == same.model.hash
+    assert "x-rerank-degraded" not in answer.headers
+    assert "score;dur=" in answer.headers["server-timing"]
+
+
+def test_jina_gets_texts_unless_it_says_no(client):
+    """With the model and what was read; documents may be objects."""
+    documents = [{"text": text, "sku": 7} for text in TEXTS]
+    answer = client.post("/v1/rerank", json={"query": "drill", "documents": documents}).json()
+    assert (answer["model"], answer["object"]) == ("cross", "list")
+    assert all(item["document"]["text"] == TEXTS[item["index"]] for item in answer["results"])
+    short = client.post("/v1/rerank", json=BODY | {"top_n": 2, "return_documents": False}).json()
+    assert [sorted(item) for item in short["results"]] == [["index", "relevance_score"]] * 2
+
+
+def test_tei_gets_a_list_at_its_root(client):
+    """Raw scores are logits, others lie between 0 and 1; the order is the same."""
+    asked = {"query": "drill", "texts": TEXTS, "truncate": True}
+    shares = client.post("/rerank", json=asked).json()
+    logits = client.post("/rerank", json=asked | {"raw_scores": True, "return_text": True}).json()
+    assert [item["index"] for item in shares] == [item["index"] for item in logits]
+    assert all(0 <= item["score"] <= 1 for item in shares)
+    assert all(item["text"] == TEXTS[item["index"]] for item in logits)
+    one = 1 / (1 + np.exp(-logits[0]["score"]))
+    assert shares[0]["score"] == pytest.approx(one, abs=2e-6)
+
+
+def test_a_placeholder_in_a_text_is_plain_text(client):
+    """Sent back as it came, and nothing is put in its place."""
+    answer = client.post("/v1/rerank", json=BODY | {"query": "${x}"}).json()
+    texts = [item["document"]["text"] for item in answer["results"]]
+    assert sorted(texts) == sorted(TEXTS)
+
+
+@pytest.mark.parametrize("path", ["/v2/rerank", "/v1/rerank", "/rerank"])
+def test_what_is_wrong_is_told_in_each_clients_words(client, path):
+    """422 with the field; 404 for a model; 413 for too much; 405 and 404 for no route."""
+    key = {"/v2/rerank": "message", "/v1/rerank": "detail", "/rerank": "error"}[path]
+    documents = "texts" if path == "/rerank" else "documents"
+    wrong = client.post(path, json={"query": "drill", documents: []})
+    assert wrong.status_code == 422
+    assert documents in wrong.json()[key]
+    assert client.post(path, content=b"{").status_code == 422
+    assert client.post(path, content=b"\xff\xfe").status_code == 422
+    blank = client.post(path, json={"query": " ", documents: ["a"]})
+    assert (blank.status_code, "query" in blank.json()[key]) == (422, True)
+    large = client.post(path, json={"query": "drill", documents: ["x" * 3_000_000]})
+    assert large.status_code == 413
+    if path != "/rerank":
+        missing = client.post(path, json=BODY | {"model": "nobody"})
+        assert (missing.status_code, "cross" in missing.json()[key]) == (404, True)
+    assert client.get(path).status_code == 405
+    assert client.post(path + "/x", json=BODY).status_code == 404
+
+
+def test_a_body_without_a_length_is_read_to_its_limit(client):
+    """Chunked: refused as soon as it is too much."""
+
+    def parts():
+        for _ in range(30):
+            yield b"x" * 100_000
+
+    assert client.post("/v2/rerank", content=parts()).status_code == 413
+
+
+def test_a_short_budget_gives_the_first_stages_order(client):
+    """200 and the reason in a header; with x-rerank-strict 504."""
+    documents = [f"{n} {'cordless drill ' * 100}" for n in range(800)]
+    headers = {"x-envoy-expected-rq-timeout-ms": "30"}
+    answer = client.post("/v2/rerank", json={"query": "d", "documents": documents}, headers=headers)
+    assert (answer.status_code, answer.headers["x-rerank-degraded"]) == (200, "DEADLINE")
+    scored = int(answer.headers["x-rerank-scored"])
+    assert scored < 800
+    indices = [item["index"] for item in answer.json()["results"]]
+    assert sorted(indices) == list(range(800))
+    assert indices[scored:] == sorted(indices[scored:])
+    headers["x-rerank-strict"] = "true"
+    strict = client.post("/v2/rerank", json={"query": "d", "documents": documents}, headers=headers)
+    assert strict.status_code == 504
+
+
+def test_each_call_is_one_line_and_counted(client, sidecar):
+    """On both surfaces alike; no text of the caller in either."""
+    client.post("/rerank", json={"query": "heimlich", "texts": ["verborgen"]})
+    line = sidecar.wait_logged("call", rpc="TEI", status="OK", documents=1)[-1]
+    assert (line["surface"], line["status"], line["scored"]) == ("http", "OK", 1)
+    assert next(iter(line["stages"])) == "validate"
+    page = client.get("/metrics")
+    assert page.headers["content-type"].startswith("application/openmetrics-text")
+    counted = re.search(
+        r'rerank_calls_total\{rpc="TEI",status="OK",surface="http"\} (\d+)', page.text
+    )
+    assert int(counted[1]) >= 1
+    assert 'rerank_numeric_path_fallback{name="cross"' in page.text
+    assert "heimlich" not in page.text + sidecar.log_text
+    assert "verborgen" not in page.text + sidecar.log_text
+
+
+def test_operators_are_answered(client):
+    """Alive, ready, and a page that names every route."""
+    assert client.get("/health").json() == {"status": "ok"}
+    assert client.get("/ready").json() == {"status": "ready"}
+    page = client.get("/openapi.json").json()
+    assert {"/v2/rerank", "/v1/rerank", "/rerank", "/health", "/ready", "/metrics"} <= set(
+        page["paths"]
+    )
+
+
+def test_a_client_that_vanishes_ends_its_work(client, sidecar):
+    """The call is logged as cancelled while the engine would still be busy with it."""
+    address = sidecar.url.removeprefix("http://")
+    texts = [f"{n} {'cordless drill ' * 100}" for n in range(100)]
+    body = json.dumps({"query": "gone", "texts": texts})
+    before = len(sidecar.logged("call", status="CANCELLED"))
+    for _ in range(20):
+        connection = http.client.HTTPConnection(address)
+        connection.request("POST", "/rerank", body, {"content-type": "application/json"})
+        connection.close()
+    wait_until(lambda: len(sidecar.logged("call", status="CANCELLED")) > before)
+    assert client.post("/v2/rerank", json=BODY).headers["x-rerank-scored"] == "5"
+
+
+def test_slow_senders_and_slow_readers_are_cut_off(client, sidecar):
+    """Half a request for longer than --http.request-s; nobody else notices."""
+    host, port = sidecar.url.removeprefix("http://").split(":")
+    slow = [socket.create_connection((host, int(port))) for _ in range(50)]
+    for connection in slow:
+        connection.sendall(b"POST /rerank HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{")
+    assert client.post("/v2/rerank", json=BODY).status_code == 200
+    for connection in slow:
+        connection.settimeout(PATIENCE_S)
+        with suppress(ConnectionResetError):
+            assert connection.recv(1) == b""
+        connection.close()
+
+
+def test_a_head_without_end_is_cut_off(sidecar):
+    """64 KiB of headers at most."""
+    host, port = sidecar.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.settimeout(PATIENCE_S)
+        connection.sendall(b"GET /health HTTP/1.1\r\n" + b"x: " + b"y" * 70_000)
+        assert connection.recv(100).startswith(b"HTTP/1.1 400")
+
+
+def test_not_ready_before_the_models_are_loaded(cross, tmp_path):
+    """503 at /ready, 200 at /health, and a rerank answers the first stage at once."""
+    with running(tmp_path, "--models.reranker", cross, serving=False, http=True) as sidecar:
+        seen = set()
+        while 200 not in seen:
+            seen.add(httpx.get(f"{sidecar.url}/ready").status_code)
+            assert httpx.get(f"{sidecar.url}/health").status_code == 200
+            answer = httpx.post(f"{sidecar.url}/v2/rerank", json=BODY, headers=BUDGET)
+            assert answer.status_code == 200
+            assert len(answer.json()["results"]) == 5
+        assert seen <= {200, 503}
+
+
+def test_a_drain_finishes_what_http_has_begun(cross, tmp_path):
+    """Exit 0, and the answer is whole."""
+    texts = [f"{n} {'cordless drill ' * 50}" for n in range(1000)]
+    flags = ["--models.reranker", cross, "--workers", 1, "--default-budget-ms", 600_000]
+    with running(tmp_path, *flags, http=True) as sidecar, ExitStack() as held:
+        address = sidecar.url.removeprefix("http://")
+        connection = http.client.HTTPConnection(address, timeout=PATIENCE_S)
+        held.enter_context(closing(connection))
+        body = json.dumps({"query": "drill", "texts": texts})
+        connection.request("POST", "/rerank", body, {"content-type": "application/json"})
+        wait_until(lambda: "rerank_engine_requests 1.0" in httpx.get(f"{sidecar.url}/metrics").text)
+        sidecar.process.terminate()
+        answer = connection.getresponse()
+        assert answer.status == 200
+        assert answer.headers["x-rerank-scored"] == "1000"
+        assert len(json.loads(answer.read())) == 1000
+        assert sidecar.process.wait(PATIENCE_S) == 0
+
+
+def test_connections_beyond_the_limit_are_closed(cross, tmp_path):
+    """At once; those within it are served."""
+    flags = ["--models.reranker", cross, "--http.max-connections", 3]
+    with running(tmp_path, *flags, http=True) as sidecar:
+        host, port = sidecar.url.removeprefix("http://").split(":")
+        held = [socket.create_connection((host, int(port))) for _ in range(3)]
+        time.sleep(0.2)
+        with socket.create_connection((host, int(port))) as one_more:
+            one_more.settimeout(PATIENCE_S)
+            with suppress(ConnectionResetError):
+                assert one_more.recv(1) == b""
+        held[0].sendall(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert held[0].recv(12) == b"HTTP/1.1 200"
+        for connection in held:
+            connection.close()
+
+
+def test_a_taken_http_port_is_named(cross):
+    """Exit 2, one line."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ended = run("--port", 0, "--http.port", port, "--models.reranker", cross)
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert str(port) in line
