@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
 from rerank_core.artifact import open_named
-from rerank_core.engine import Engine, load_bi_encoder
+from rerank_core.engine import BiEncoder, Engine, load_bi_encoder
 
 Vectors = npt.NDArray[np.float32]
 _BLOCK = 256
@@ -19,7 +20,7 @@ def encode(
     base: str, texts: Sequence[str], done: Callable[[int], None] = lambda _n: None
 ) -> Vectors:
     """Unit vectors, shape ``(texts, dimensions)``, as serving computes them."""
-    model = load_bi_encoder(open_named(base))
+    model = _model(base)
     with Engine() as engine:
         parts = []
         for start in range(0, len(texts), _ENCODED):
@@ -27,6 +28,11 @@ def encode(
             parts.append(engine.encode(model, list(part)))
             done(len(part))
     return np.concatenate(parts)
+
+
+@cache
+def _model(base: str) -> BiEncoder:
+    return load_bi_encoder(open_named(base))
 
 
 def nearest(queries: Vectors, products: Vectors, depth: int) -> Iterator[list[int]]:

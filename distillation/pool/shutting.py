@@ -35,6 +35,8 @@ def shut_out(
         for index, text in enumerate(texts)
         if _words(text) in by_words
     }
+    if not any(others):  # no trigram to compare
+        return found
     vectorizer = CountVectorizer(
         analyzer="char_wb", ngram_range=(3, 3), binary=True, dtype=np.int32
     )
@@ -43,6 +45,8 @@ def shut_out(
     counter = CountVectorizer(analyzer="char_wb", ngram_range=(3, 3), binary=True, dtype=np.int32)
     for start in range(0, len(texts), _BLOCK):
         part = texts[start : start + _BLOCK]
+        if not any(part):
+            continue
         # A trigram that no judged query has counts in the union all the same.
         left_sizes = np.asarray(counter.fit_transform(part).sum(axis=1)).ravel()
         shared = (vectorizer.transform(part) @ right.T).tocoo()
