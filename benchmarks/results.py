@@ -82,6 +82,8 @@ class Foretold:
     """idle, or loaded: beside as many spinning processes as there are cores."""
     expected_ms: tuple[float, ...]
     taken_ms: tuple[float, ...]
+    again_ms: tuple[float, ...] = ()
+    """The same batches computed once more right after: what no model could foretell."""
 
 
 @dataclass(frozen=True)

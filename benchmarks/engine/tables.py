@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table
@@ -96,22 +97,28 @@ def foretold_table(foretold: tuple[Foretold, ...]) -> Table:
     table = Table(title="the cost model, batches of 32 rows", title_justify="left")
     for name in ("path", "texts", "machine"):
         table.add_column(name)
-    for name in ("batches", "ms, median", "error, median", "error, 90 %"):
+    for name in ("batches", "ms, median", "error, median", "error, 90 %", "of a repeat, 90 %"):
         table.add_column(name, justify="right")
     for one in foretold:
         errors = foretold_errors(one)
+        repeated = _errors(one.again_ms, one.taken_ms) if one.again_ms else []
         table.add_row(
             *(one.name, one.workload, one.load, str(len(errors))),
             f"{quantile(one.taken_ms, 0.5):.1f}",
             f"{quantile(errors, 0.5):.1%}",
             f"{quantile(errors, 0.9):.1%}",
+            f"{quantile(repeated, 0.9):.1%}" if repeated else "",
         )
     return table
 
 
 def foretold_errors(foretold: Foretold) -> list[float]:
     """Absolute error of each batch, as a share of what it took."""
-    pairs = zip(foretold.expected_ms, foretold.taken_ms, strict=True)
+    return _errors(foretold.expected_ms, foretold.taken_ms)
+
+
+def _errors(expected_ms: Sequence[float], taken_ms: Sequence[float]) -> list[float]:
+    pairs = zip(expected_ms, taken_ms, strict=True)
     return [abs(expected - taken) / taken for expected, taken in pairs]
 
 
