@@ -20,8 +20,10 @@ from rerank_client.answers import (
     SearchResult,
 )
 from rerank_client.asking import Document, Filter, Priority
+from rerank_client.channel import SERVICE_CONFIG, Tls
 from rerank_client.client import AsyncRerankClient, RerankClient
 from rerank_client.errors import (
+    AccessError,
     ClientError,
     DeadlineExceededError,
     FieldViolation,
@@ -35,6 +37,8 @@ from rerank_client.errors import (
 )
 
 __all__ = [
+    "SERVICE_CONFIG",
+    "AccessError",
     "AsyncRerankClient",
     "ClientError",
     "DeadlineExceededError",
@@ -59,5 +63,6 @@ __all__ = [
     "Score",
     "SearchResult",
     "ServerError",
+    "Tls",
     "UnavailableError",
 ]

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from rerank_client.errors import ClientError
+
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
@@ -55,6 +57,8 @@ class Ranking:
     """None where nothing was scored."""
     stages_ms: Mapping[str, float]
     """Milliseconds by stage, in the order in which they began."""
+    error: ClientError | None = None
+    """What kept the server from answering; then this is the first stage's order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
+
+import grpc
 
 from rerank_client.answers import Embedding, ModelDescription, Ranking, SearchResult
 from rerank_client.asking import Document, Filter, Priority
+from rerank_client.errors import ClientError, InvalidRequestError
+from rerank_client.fallback import first_stage
 from rerank_client.reading import read_embedding, read_model, read_ranking, read_search
 from rerank_proto.rerank.v1 import rerank_pb2 as pb
 from rerank_proto.rerank.v1 import rerank_pb2_grpc as pb_grpc
@@ -31,9 +36,18 @@ class Call(Generic[Answer]):
 
     rpc: str
     request: Any
+    """Or the `ClientError` that kept it from being made."""
     read: Callable[[Any], Answer]
     timeout_s: float | None
     """None: the client's."""
+    fallback: Callable[[ClientError], Answer] | None = None
+    """The answer where the server gives none; None: its error is raised."""
+
+    def instead(self, error: ClientError) -> Answer:
+        """The answer where this came in place of one. Raises it where there is none."""
+        if self.fallback is None:
+            raise error
+        return self.fallback(error)
 
 
 def rpcs(channel: Any) -> dict[str, Any]:
@@ -58,18 +72,26 @@ def rerank(
 ) -> Call[Ranking]:
     """Orders `documents` by their relevance to `query`; `top_n` 0 keeps all.
 
-    Always an order of the documents, unless `strict`: what was not scored follows in first-stage
-    order, and `degraded` says why. Raises `ValueError` for an id that is no text.
+    Always an order of the documents, whatever fails, within the timeout: what was not scored
+    follows in first-stage order, and `degraded` says why. With `strict` all of that is raised, and
+    `ValueError` for an id that is no text.
     """
-    request = pb.RerankRequest(
-        query=_sendable(query),
-        documents=[_document(item, index) for index, item in enumerate(documents)],
-        top_n=top_n,
-        model=model,
-        strict=strict,
-        priority=_PRIORITIES[priority],
-    )
-    return Call("Rerank", request, read_ranking, timeout_s)
+    fallback = partial(first_stage, tuple(documents), top_n)
+    try:
+        request = pb.RerankRequest(
+            query=_sendable(query),
+            documents=[_document(item, index) for index, item in enumerate(documents)],
+            top_n=top_n,
+            model=model,
+            strict=strict,
+            priority=_PRIORITIES[priority],
+        )
+    except ValueError as error:
+        if strict:
+            raise
+        unsendable = InvalidRequestError(str(error), grpc.StatusCode.INVALID_ARGUMENT)
+        return Call("Rerank", unsendable, read_ranking, timeout_s, fallback)
+    return Call("Rerank", request, read_ranking, timeout_s, None if strict else fallback)
 
 
 def embed(

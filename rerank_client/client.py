@@ -11,13 +11,11 @@ import grpc
 
 from rerank_client import calls
 from rerank_client.calls import Call
-from rerank_client.errors import from_rpc_error
+from rerank_client.channel import Tls, metadata, options
+from rerank_client.errors import ClientError, from_rpc_error
 
 P = ParamSpec("P")
 Answer = TypeVar("Answer")
-
-# The answer is as large as what was asked for; gRPC's own limit of 4 MiB knows nothing of that.
-_OPTIONS = [("grpc.max_receive_message_length", -1)]
 
 
 def _blocking(make: Callable[P, Call[Answer]]) -> Callable[Concatenate[RerankClient, P], Answer]:
@@ -43,13 +41,27 @@ class RerankClient:
 
     `timeout_s` is the deadline of every call that brings none of its own, and it travels with the
     call: the server answers with what it has by then. None leaves it to the server's default
-    budget. Nothing is retried. Calls raise the errors of `rerank_client.errors`.
+    budget. A server that cannot be reached is asked again within that time, as
+    `channel.SERVICE_CONFIG` says. `rerank` answers with the first stage's order where all fails;
+    other calls raise the errors of `rerank_client.errors`.
     """
 
-    def __init__(self, target: str, *, timeout_s: float | None = 1.0) -> None:
+    def __init__(
+        self,
+        target: str,
+        *,
+        timeout_s: float | None = 1.0,
+        api_key: str | None = None,
+        tls: Tls | None = None,
+    ) -> None:
         """`target` is ``host:port``; the connection is made with the first call."""
         self._timeout_s = timeout_s
-        self._channel = grpc.insecure_channel(target, options=_OPTIONS)
+        self._metadata = metadata(api_key)
+        self._channel = (
+            grpc.insecure_channel(target, options())
+            if tls is None
+            else grpc.secure_channel(target, tls.credentials(), options())
+        )
         self._rpcs = calls.rpcs(self._channel)
 
     rerank = _blocking(calls.rerank)
@@ -58,11 +70,14 @@ class RerankClient:
     model_info = _blocking(calls.model_info)
 
     def _run(self, call: Call[Answer]) -> Answer:
+        if isinstance(call.request, ClientError):
+            return call.instead(call.request)
         timeout_s = self._timeout_s if call.timeout_s is None else call.timeout_s
+        rpc = self._rpcs[call.rpc]
         try:
-            response = self._rpcs[call.rpc](call.request, timeout=timeout_s)
+            response = rpc(call.request, timeout=timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
-            raise from_rpc_error(error) from error
+            return call.instead(from_rpc_error(error))
         return call.read(response)
 
     def close(self) -> None:
@@ -84,9 +99,21 @@ class RerankClient:
 class AsyncRerankClient:
     """As `RerankClient`, for one event loop; made within it. Cancelling a call ends its work."""
 
-    def __init__(self, target: str, *, timeout_s: float | None = 1.0) -> None:
+    def __init__(
+        self,
+        target: str,
+        *,
+        timeout_s: float | None = 1.0,
+        api_key: str | None = None,
+        tls: Tls | None = None,
+    ) -> None:
         self._timeout_s = timeout_s
-        self._channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
+        self._metadata = metadata(api_key)
+        self._channel = (
+            grpc.aio.insecure_channel(target, options())
+            if tls is None
+            else grpc.aio.secure_channel(target, tls.credentials(), options())
+        )
         self._rpcs = calls.rpcs(self._channel)
 
     rerank = _awaitable(calls.rerank)
@@ -95,11 +122,14 @@ class AsyncRerankClient:
     model_info = _awaitable(calls.model_info)
 
     async def _run(self, call: Call[Answer]) -> Answer:
+        if isinstance(call.request, ClientError):
+            return call.instead(call.request)
         timeout_s = self._timeout_s if call.timeout_s is None else call.timeout_s
+        rpc = self._rpcs[call.rpc]
         try:
-            response = await self._rpcs[call.rpc](call.request, timeout=timeout_s)
+            response = await rpc(call.request, timeout=timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
-            raise from_rpc_error(error) from error
+            return call.instead(from_rpc_error(error))
         return call.read(response)
 
     async def close(self) -> None:

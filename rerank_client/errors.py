@@ -5,6 +5,7 @@
     ClientError
     ├── InvalidRequestError     a field is wrong; `violations` says which and why. Without any: the
     │                           request is too large as a whole
+    ├── AccessError             no API key, an unknown one, or one that may not do this
     ├── NotFoundError           no model or profile of that name on the server
     ├── PreconditionError       the server's owner must mend something first
     ├── DeadlineExceededError   the time was over before the answer came
@@ -17,7 +18,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -36,6 +37,9 @@ class ClientError(Exception):
         self.reason = reason
         """The name of the server's own error; empty where the call did not reach it."""
 
+    word: ClassVar[str] = ""
+    """In `Ranking.degraded`; empty is the status's own name."""
+
 
 @dataclass(frozen=True, slots=True)
 class FieldViolation:
@@ -48,7 +52,13 @@ class FieldViolation:
 class InvalidRequestError(ClientError):
     """A field of the request is missing, over a limit, or contradicts another."""
 
+    word = "INVALID_REQUEST"
+
     violations: tuple[FieldViolation, ...] = ()
+
+
+class AccessError(ClientError):
+    """No API key, one that is not known, or one that may not do this."""
 
 
 class NotFoundError(ClientError):
@@ -65,6 +75,8 @@ class PreconditionError(ClientError):
 class DeadlineExceededError(ClientError):
     """The time was over before the answer came."""
 
+    word = "DEADLINE"
+
 
 class RetryableError(ClientError):
     """The same call may succeed later."""
@@ -76,9 +88,13 @@ class RetryableError(ClientError):
 class UnavailableError(RetryableError):
     """The server cannot be reached, is starting or stopping, or its cluster is away."""
 
+    word = "UNAVAILABLE"
+
 
 class OverloadedError(RetryableError):
     """The server has no room for the work now."""
+
+    word = "OVERLOAD"
 
 
 class ServerError(ClientError):
@@ -88,6 +104,8 @@ class ServerError(ClientError):
 _KINDS: dict[grpc.StatusCode, type[ClientError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidRequestError,
     grpc.StatusCode.NOT_FOUND: NotFoundError,
+    grpc.StatusCode.UNAUTHENTICATED: AccessError,
+    grpc.StatusCode.PERMISSION_DENIED: AccessError,
     grpc.StatusCode.FAILED_PRECONDITION: PreconditionError,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceededError,
     grpc.StatusCode.UNAVAILABLE: UnavailableError,

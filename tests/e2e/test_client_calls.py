@@ -6,7 +6,9 @@ import asyncio
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
+import grpc
 import pytest
 
 from rerank_client import (
@@ -19,6 +21,8 @@ from rerank_client import (
     ServerError,
     UnavailableError,
 )
+from rerank_proto.rerank.v1 import rerank_pb2 as pb
+from rerank_proto.rerank.v1 import rerank_pb2_grpc as pb_grpc
 from tests.sidecar_process import PATIENCE_S, running
 from tests.tiny_models import make_bi_encoder, make_cross_encoder
 
@@ -80,13 +84,13 @@ async def test_the_asynchronous_client_answers_the_same(sidecar, client):
 def test_a_wrong_call_says_what_is_wrong(client):
     """Field, resource; over both kinds of error detail."""
     with pytest.raises(InvalidRequestError) as bad:
-        client.rerank("drill", [DOCUMENTS[0], DOCUMENTS[0]])
+        client.rerank("drill", [DOCUMENTS[0], DOCUMENTS[0]], strict=True)
     assert [violation.field for violation in bad.value.violations] == ["documents[1].id"]
     with pytest.raises(NotFoundError) as missing:
         client.embed(["a"], model="nobody")
     assert (missing.value.kind, missing.value.name) == ("bi-encoder", "nobody")
     with pytest.raises(InvalidRequestError, match="larger than max"):
-        client.rerank("drill", [Document("a", text="x" * 9_000_000)])
+        client.rerank("drill", [Document("a", text="x" * 9_000_000)], strict=True)
     with pytest.raises(ServerError, match="UNIMPLEMENTED"):
         client.search("shop", "drill")
 
@@ -95,7 +99,7 @@ async def test_the_asynchronous_client_raises_the_same(sidecar):
     """One tree of errors for both."""
     async with AsyncRerankClient(sidecar.target, timeout_s=PATIENCE_S) as client:
         with pytest.raises(InvalidRequestError) as bad:
-            await client.rerank("", DOCUMENTS)
+            await client.rerank("", DOCUMENTS, strict=True)
     assert [violation.field for violation in bad.value.violations] == ["query"]
 
 
@@ -104,8 +108,12 @@ def test_a_server_that_is_not_there_is_unavailable():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         target = f"127.0.0.1:{free.getsockname()[1]}"
-        with RerankClient(target) as client, pytest.raises(UnavailableError):
-            client.rerank("drill", DOCUMENTS)
+        with RerankClient(target) as client:
+            ranking = client.rerank("drill", DOCUMENTS)
+            assert [item.id for item in ranking.documents] == ["a", "b", "c"]
+            assert ranking.degraded == ("UNAVAILABLE",)
+            with pytest.raises(UnavailableError):
+                client.rerank("drill", DOCUMENTS, strict=True)
 
 
 def test_a_server_that_does_not_answer_is_late():
@@ -114,11 +122,59 @@ def test_a_server_that_does_not_answer_is_late():
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         target = f"127.0.0.1:{silent.getsockname()[1]}"
-        with (
-            RerankClient(target, timeout_s=PATIENCE_S) as client,
-            pytest.raises(DeadlineExceededError),
-        ):
-            client.rerank("drill", DOCUMENTS, timeout_s=0.2)
+        with RerankClient(target, timeout_s=PATIENCE_S) as client:
+            ranking = client.rerank("drill", DOCUMENTS, timeout_s=0.2)
+            assert isinstance(ranking.error, DeadlineExceededError)
+            assert [item.id for item in ranking.documents] == ["a", "b", "c"]
+            with pytest.raises(DeadlineExceededError):
+                client.rerank("drill", DOCUMENTS, timeout_s=0.2, strict=True)
+
+
+async def test_no_failure_reaches_a_frontend(sidecar):
+    """Whatever is wrong with the request or the server: an order, and the reason. Both clients."""
+    with RerankClient(sidecar.target, timeout_s=PATIENCE_S) as client:
+        for documents in ([DOCUMENTS[0], DOCUMENTS[0]], [Document("a", text="x" * 9_000_000)]):
+            ranking = client.rerank("drill", documents)
+            assert [item.index for item in ranking.documents] == list(range(len(documents)))
+            assert ranking.degraded == ("INVALID_REQUEST",)
+        assert client.rerank("drill", DOCUMENTS, model="nobody").degraded == ("NOT_FOUND",)
+    async with AsyncRerankClient(sidecar.target, timeout_s=PATIENCE_S) as other:
+        assert (await other.rerank("", DOCUMENTS)).degraded == ("INVALID_REQUEST",)
+
+
+class _Flaky(pb_grpc.RerankServiceServicer):
+    """A server that fails so often with this status, and then answers."""
+
+    def __init__(self, code, failures):
+        self.code, self.failures, self.calls = code, failures, 0
+
+    def Rerank(self, request, context):  # noqa: N802  the contract's name
+        """See the contract."""
+        self.calls += 1
+        if self.calls <= self.failures:
+            context.abort(self.code, "for now")
+        return pb.RerankResponse(scored=len(request.documents))
+
+
+@pytest.mark.parametrize(
+    ("code", "failures", "calls", "degraded"),
+    [
+        (grpc.StatusCode.UNAVAILABLE, 2, 3, ()),
+        (grpc.StatusCode.UNAVAILABLE, 99, 4, ("UNAVAILABLE",)),
+        (grpc.StatusCode.INTERNAL, 1, 1, ("INTERNAL",)),
+    ],
+)
+def test_what_is_unavailable_is_asked_again(code, failures, calls, degraded):
+    """By the service config, four times at most within one call; nothing else is."""
+    servicer = _Flaky(code, failures)
+    server = grpc.server(ThreadPoolExecutor(2))
+    pb_grpc.add_RerankServiceServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    with RerankClient(f"127.0.0.1:{port}", timeout_s=PATIENCE_S) as client:
+        ranking = client.rerank("drill", DOCUMENTS)
+    server.stop(None).wait()
+    assert (servicer.calls, ranking.degraded) == (calls, degraded)
 
 
 def test_without_a_timeout_the_servers_default_budget_holds(sidecar):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import grpc
 import pytest
 
-from rerank_client import Document, Filter, Priority, calls
+from rerank_client import SERVICE_CONFIG, Document, Filter, Priority, UnavailableError, calls
 from rerank_client.reading import read_ranking, read_search
 from rerank_proto.rerank.v1 import rerank_pb2 as pb
 
@@ -60,9 +61,46 @@ def test_half_of_a_surrogate_pair_is_a_space():
 
 
 def test_an_id_that_is_no_text_names_its_document():
-    """An id comes back as it was sent, so it is not mended."""
+    """An id comes back as it was sent, so it is not mended: raised where strict, told otherwise."""
+    documents = [Document("a", text="x"), Document("a\ud83d", text="x")]
     with pytest.raises(ValueError, match=r"documents\[1\].id: 'a\\ud83d' has half of a"):
-        calls.rerank("drill", [Document("a", text="x"), Document("a\ud83d", text="x")])
+        calls.rerank("drill", documents, strict=True)
+    call = calls.rerank("drill", documents)
+    ranking = call.instead(call.request)
+    assert [item.id for item in ranking.documents] == ["a", "a\ud83d"]
+    assert ranking.degraded == ("INVALID_REQUEST",)
+    assert "documents[1].id" in str(ranking.error)
+
+
+def test_the_fallback_is_the_first_stages_order():
+    """By rank where all have one, else as they stand; scores as they came; cut to top_n."""
+    error = UnavailableError("gone", grpc.StatusCode.UNAVAILABLE)
+    ranked = [
+        Document("a", text="x", first_stage_rank=3, first_stage_score=0.5),
+        Document("b", text="x", first_stage_rank=1),
+        Document("c", text="x", first_stage_rank=2),
+    ]
+    ranking = calls.rerank("drill", ranked, top_n=2).instead(error)
+    assert [(item.id, item.index) for item in ranking.documents] == [("b", 1), ("c", 2)]
+    whole = calls.rerank("drill", ranked).instead(error)
+    assert whole.documents[-1].first_stage_score == 0.5
+    assert (whole.degraded, whole.error, whole.scored) == (("UNAVAILABLE",), error, 0)
+    unranked = calls.rerank("drill", [Document("a", text="x"), Document("b", text="x")])
+    assert [item.first_stage_rank for item in unranked.instead(error).documents] == [1, 2]
+    with pytest.raises(UnavailableError):
+        calls.rerank("drill", ranked, strict=True).instead(error)
+
+
+def test_the_service_config_retries_what_may_be_retried():
+    """UNAVAILABLE alone, at most five times as gRFC A6 bounds it, throttled; every RPC is named."""
+    (method,) = SERVICE_CONFIG["methodConfig"]
+    policy = method["retryPolicy"]
+    assert policy["retryableStatusCodes"] == ["UNAVAILABLE"]
+    assert 1 < policy["maxAttempts"] <= 5
+    assert SERVICE_CONFIG["retryThrottling"]["tokenRatio"] > 0
+    services = {service.full_name for service in pb.DESCRIPTOR.services_by_name.values()}
+    named = {name["service"] for name in method["name"]}
+    assert named == services - {"rerank.v1.AdminService"}
 
 
 def test_a_search_call_holds_every_field():

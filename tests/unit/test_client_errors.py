@@ -8,6 +8,7 @@ from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from rerank_client import (
+    AccessError,
     ClientError,
     DeadlineExceededError,
     FieldViolation,
@@ -40,6 +41,8 @@ def test_every_status_becomes_an_error_of_ours(code):
     kinds = {
         grpc.StatusCode.INVALID_ARGUMENT: InvalidRequestError,
         grpc.StatusCode.NOT_FOUND: NotFoundError,
+        grpc.StatusCode.UNAUTHENTICATED: AccessError,
+        grpc.StatusCode.PERMISSION_DENIED: AccessError,
         grpc.StatusCode.FAILED_PRECONDITION: PreconditionError,
         grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceededError,
         grpc.StatusCode.UNAVAILABLE: UnavailableError,
