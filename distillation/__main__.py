@@ -56,6 +56,44 @@ def run(
 
 
 @app.command()
+def study(
+    plan: Annotated[Path, typer.Argument(help="TOML file of arms and seeds.")],
+    data: Annotated[Path, typer.Option(help="Folder that holds the sources.")],
+    out: Annotated[Path, typer.Option(help="Folder of stages.")],
+    pages: Annotated[Path, typer.Option(help="Folder for runs, figures and the page.")],
+    cluster: Annotated[
+        str | None, typer.Option(envvar="OPENSEARCH_URL", help="Cluster for BM25.")
+    ] = None,
+    *,
+    run: Annotated[
+        bool, typer.Option("--run", help="Do the units that are missing, seed by seed.")
+    ] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Open dev-report: when every choice is made.")
+    ] = False,
+) -> None:
+    """Does the units of a grid and writes what they are worth."""
+    from distillation.pipeline import run as pipeline  # noqa: PLC0415 - torch loads only for work
+    from distillation.study.grid import recipe_of, units  # noqa: PLC0415
+    from distillation.study.plan import read_plan  # noqa: PLC0415
+    from distillation.study.report import report as write_report  # noqa: PLC0415
+    from rerank_core.cluster.settings import ClusterSettings  # noqa: PLC0415
+
+    console = Console()
+    settings = ClusterSettings(url=cluster) if cluster else None
+    place = pipeline.Place(data, out, settings, plan.parent)
+    arms = read_plan(plan)
+    if run:
+        for arm, seed in units(arms):
+            console.print(f"[bold]{arm.name} seed {seed}[/]")
+            pipeline.run(recipe_of(plan, arm, seed), place, console, until="student")
+    role = "report" if report else "select"
+    missing = write_report(arms, plan, place, role, pages, console)  # type: ignore[arg-type]
+    if missing:
+        console.print(f"not run yet: {', '.join(missing)}", soft_wrap=True)
+
+
+@app.command()
 def train(
     recipe: Annotated[Path, typer.Argument(help="TOML file with everything but the data.")],
     labels: Annotated[Path, typer.Option(help="BEIR folder with the graded judgments.")],

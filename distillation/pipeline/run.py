@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -41,8 +42,16 @@ class Place:
     """For BM25."""
     beside: Path = Path()
     """Folder of the recipe, where the files that it names lie."""
+    only_done: bool = False
+    """Look up stages, do none."""
     force: bool = False
     """Publish a student that is worse than the one shipped."""
+
+    def do(
+        self, order: Order, work: Callable[[Path], Mapping[str, Any]], show: Console
+    ) -> Finished:
+        """The stage under `out`; raises as `stage.do`."""
+        return do(order, self.out, work, show, only_done=self.only_done)
 
 
 def run(
@@ -63,6 +72,8 @@ def run(
         if human and name in _LABELLING and until not in _LABELLING:
             continue
         done[name] = stage(recipe, place, material, done, show)
+    if place.only_done:
+        return done
     folders = {name: one.folder.name for name, one in done.items()}
     record = {"recipe": records.to_json(recipe), "stages": folders}
     name = f"{recipe.name}-{hash_json(record)[:8]}.json"
@@ -77,9 +88,7 @@ def _split(recipe: Recipe, place: Place, done: dict[str, Finished], show: Consol
     files = fingerprint(recipe.split, place.data)
     settings = {"split": records.to_json(recipe.split), "data": files}
     order = Order("split", settings, {})
-    done["split"] = do(
-        order, place.out, lambda folder: do_split(recipe.split, place.data, folder), show
-    )
+    done["split"] = place.do(order, lambda folder: do_split(recipe.split, place.data, folder), show)
     return done["split"]
 
 
@@ -93,11 +102,10 @@ def _teacher(
         def work(folder: Path, member: Any = member, key: str = order.key) -> dict[str, Any]:
             return teachers.do_member(member, material, folder, key, show)
 
-        members.append(do(order, place.out, work, show))
-    inputs = {f"member {place}": one for place, one in enumerate(members)}
-    return do(
+        members.append(place.do(order, work, show))
+    inputs = {f"member {number}": one for number, one in enumerate(members)}
+    return place.do(
         Order("teacher", {}, {"split": done["split"]} | inputs),
-        place.out,
         lambda folder: teachers.do_teacher(members, material, folder),
         show,
     )
@@ -115,9 +123,8 @@ def members_of(recipe: Recipe, teacher: Finished) -> list[Finished]:
 def _pool(
     recipe: Recipe, place: Place, material: Material, done: dict[str, Finished], show: Console
 ) -> Finished:
-    return do(
+    return place.do(
         Order("pool", records.to_json(recipe.pool), {"split": done["split"]}),
-        place.out,
         lambda folder: do_pool(recipe.pool, material, place.cluster, folder, show),
         show,
     )
@@ -133,7 +140,7 @@ def _labels(
 
     inputs = {name: done[name] for name in ("split", "teacher", "pool")}
     # Neither the cap nor the size of a shard decides a label.
-    return do(Order("labels", {"pairs": recipe.labels.pairs}, inputs), place.out, work, show)
+    return place.do(Order("labels", {"pairs": recipe.labels.pairs}, inputs), work, show)
 
 
 def _student(
@@ -141,9 +148,8 @@ def _student(
 ) -> Finished:
     inputs: dict[str, Finished] = {n: done[n] for n in ("split", "labels") if n in done}
     order = Order("student", records.to_json(recipe.student), inputs)
-    return do(
+    return place.do(
         order,
-        place.out,
         lambda folder: do_student(
             recipe.student, material, done.get("labels"), folder, order.key, show
         ),
@@ -156,9 +162,8 @@ def _calibrate(
 ) -> Finished:
     del recipe
     order = Order("calibrate", {}, {"split": done["split"], "student": done["student"]})
-    return do(
+    return place.do(
         order,
-        place.out,
         lambda folder: do_calibrate(done["student"], material, folder),
         show,
     )
@@ -176,7 +181,7 @@ def _evaluate(
 
     settings = {"report": recipe.report, "student": records.to_json(recipe.student)}
     order = Order("evaluate", settings, dict(done))
-    return do(order, place.out, work, show)
+    return place.do(order, work, show)
 
 
 def _publish(
@@ -185,9 +190,8 @@ def _publish(
     if recipe.publish is None:
         raise ConfigError("publish: the recipe has no [publish]; give --until evaluate")
     order = Order("publish", records.to_json(recipe.publish), dict(done))
-    return do(
+    return place.do(
         order,
-        place.out,
         lambda folder: do_publish(
             recipe, place.beside, material, done, folder, show, force=place.force
         ),

@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from distillation.machine import environment
-from rerank_core.errors import ArtifactError
+from rerank_core.errors import ArtifactError, NotFoundError
 from rerank_core.hashing import hash_file, hash_json
 
 MANIFEST = "manifest.json"
@@ -63,15 +63,23 @@ class Order:
 
 
 def do(
-    order: Order, out: Path, work: Callable[[Path], Mapping[str, Any]], show: Console
+    order: Order,
+    out: Path,
+    work: Callable[[Path], Mapping[str, Any]],
+    show: Console,
+    *,
+    only_done: bool = False,
 ) -> Finished:
     """The stage's folder under `out`, done now unless it was done before.
 
     `work` gets the folder, which may hold what a killed run left, writes its outputs there and
     returns facts for the manifest. A second process that asks for the same stage waits. Raises
-    `ArtifactError` where an output is not what the manifest says.
+    `ArtifactError` where an output is not what the manifest says, and, with `only_done`,
+    `NotFoundError` instead of doing anything.
     """
     folder = out / f"{order.name}-{order.key[:12]}"
+    if only_done and not (folder / MANIFEST).is_file():
+        raise NotFoundError("finished stage", folder.name)
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
         if (folder / MANIFEST).is_file():

@@ -1,0 +1,1 @@
+"""A grid of recipes, and what is claimed of it."""

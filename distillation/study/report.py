@@ -1,0 +1,160 @@
+"""The study's page: what ran, what each arm is worth, which claims held."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from distillation.pipeline import run as pipeline
+from distillation.pipeline.split import Material
+from distillation.pipeline.stage import Finished, write_json
+from distillation.ranking import Run, values
+from distillation.report.plots import against, scale_curve
+from distillation.study.claims import Claim, claims, mean_over_seeds
+from distillation.study.grid import find, recipe_of, teacher_runs, unit_run, units
+from distillation.study.plan import Plan, Role
+from rerank_core.errors import ConfigError
+from rerank_core.measures import bootstrap, paired_test
+
+Measured = dict[str, dict[str, dict[str, float]]]
+"""Arm to measure to query to value, means over seeds."""
+
+
+def report(
+    plan: Plan, path: Path, place: pipeline.Place, role: Role, folder: Path, show: Console
+) -> list[str]:
+    """Writes runs, ``<plan>.<role>.json`` and a page beside them; returns the units not run yet.
+
+    Raises `ConfigError` where no unit has run.
+    """
+    found: dict[str, list[Run]] = {}
+    missing: list[str] = []
+    last: tuple[Any, dict[str, Finished], Material] | None = None
+    runs = folder / "runs" / plan.name
+    for arm, seed in units(plan):
+        done = find(path, arm, seed, place, Console(quiet=True))
+        if done is None:
+            missing.append(f"{arm.name} seed {seed}")
+            continue
+        recipe = recipe_of(path, arm, seed)
+        material = Material(done["split"], place.data)
+        kept = runs / f"{arm.name}-{seed}.{role}.trec.gz"
+        found.setdefault(arm.name, []).append(unit_run(recipe, done, material, role, kept))
+        if "teacher" in done:
+            last = (recipe, done, material)
+        show.print(f"{arm.name} seed {seed}", highlight=False)
+    if last is None:
+        raise ConfigError(f"{path}: no unit that learns from labels has run; see `study --run`")
+    recipe, done, material = last
+    beside = teacher_runs(recipe, done, material, place, role, runs)
+    judged = material.judgments(role)
+    sets = [one for one in material.sets if any(q.startswith(f"{one}/") for q in judged)]
+    content: dict[str, Any] = {"plan": plan.name, "role": role, "missing": missing, "sets": {}}
+    for name in sets:
+        part = {q: rows for q, rows in judged.items() if q.startswith(f"{name}/")}
+        measured: Measured = {}
+        for arm_name, arm_runs in {**{k: [v] for k, v in beside.items()}, **found}.items():
+            each = [values(part, {q: run[q] for q in part}) for run in arm_runs]
+            measured[arm_name] = {
+                measure: mean_over_seeds([one[measure] for one in each]) for measure in each[0]
+            }
+        content["sets"][name] = _summary(measured, found, len(part))
+        if name == plan.decides:
+            content["claims"] = [_claim(one) for one in _claims(plan, measured)]
+            _plots(plan, measured, folder, role)
+    write_json(folder / f"{plan.name}.{role}.json", content)
+    (folder / f"{plan.name}.{role}.md").write_text(_page(plan, role, content), encoding="utf-8")
+    return missing
+
+
+def _claims(plan: Plan, measured: Measured) -> list[Claim]:
+    curve = _curve(plan, measured)
+    if len(curve) < 2 or plan.human not in measured:
+        return []
+    human = measured[plan.human]["nDCG@10"]
+    return claims(measured["teacher"]["nDCG@10"], human, curve)
+
+
+def _curve(plan: Plan, measured: Measured) -> dict[int, dict[str, float]]:
+    return {
+        arm.labels: measured[arm.name]["nDCG@10"]
+        for arm in plan.arms
+        if arm.labels is not None and arm.name in measured
+    }
+
+
+def _summary(measured: Measured, found: Mapping[str, list[Run]], queries: int) -> dict[str, Any]:
+    arms = {}
+    for name, by_measure in measured.items():
+        arms[name] = {
+            "seeds": len(found.get(name, [0])),
+            "means": {measure: asdict(bootstrap(v)) for measure, v in by_measure.items()},
+            "against": {
+                other: asdict(paired_test(by_measure["nDCG@10"], measured[other]["nDCG@10"]))
+                for other in ("cosine", "teacher")
+                if other != name
+            },
+        }
+    return {"queries": queries, "arms": arms}
+
+
+def _claim(one: Claim) -> dict[str, Any]:
+    return {**asdict(one), "holds": one.holds}
+
+
+def _plots(plan: Plan, measured: Measured, folder: Path, role: Role) -> None:
+    curve = _curve(plan, measured)
+    if not curve:
+        return
+    sizes = sorted(curve)
+    levels = {
+        label: bootstrap(measured[name]["nDCG@10"]).mean
+        for label, name in (("teacher", "teacher"), ("cosine", "cosine"), ("A", plan.human))
+        if name in measured
+    }
+    intervals = [bootstrap(curve[size]) for size in sizes]
+    path = folder / f"{plan.name}.{role}.scale.png"
+    scale_curve(sizes, intervals, levels, path, unit="pairs that the teacher labelled")
+    largest, teacher = curve[sizes[-1]], measured["teacher"]["nDCG@10"]
+    path = folder / f"{plan.name}.{role}.queries.png"
+    against(largest, teacher, (f"student, {sizes[-1]:,} labels", "teacher"), path)
+
+
+def _page(plan: Plan, role: Role, content: Mapping[str, Any]) -> str:
+    lines = [f"# The {plan.name} setting on dev-{role}", ""]
+    lines += ["Per-query means over seeds; mean over queries with its 95 % bootstrap interval;"]
+    lines += ["differences in nDCG@10 with p from 10,000 sign flips, two-sided.", ""]
+    if content["missing"]:
+        lines += [f"Not run yet: {', '.join(content['missing'])}.", ""]
+    if content.get("claims"):
+        lines += ["| claim | effect | p | p (Holm) | verdict |", "|---|---|---|---|---|"]
+        for one in content["claims"]:
+            verdict = "holds" if one["holds"] else "did not hold"
+            cells = [f"{one['name']}: {one['text']}", _difference(one["test"])]
+            cells += [f"{one['test']['p_value']:.4f}", f"{one['adjusted_p']:.4f}", verdict]
+            lines.append(f"| {' | '.join(cells)} |")
+        lines += ["", f"![scale]({plan.name}.{role}.scale.png)", ""]
+        lines += [f"![queries]({plan.name}.{role}.queries.png)", ""]
+    for name, one in content["sets"].items():
+        lines += [f"## {name}, {one['queries']} queries", ""]
+        lines += ["| arm | seeds | nDCG@10 | pairwise accuracy | Spearman | -cosine | p | -T | p |"]
+        lines += ["|---|---|---|---|---|---|---|---|---|"]
+        for arm, found in one["arms"].items():
+            cells = [arm, str(found["seeds"])]
+            for m in found["means"].values():
+                cells.append(f"{m['mean']:.4f} [{m['low']:.4f}, {m['high']:.4f}]")
+            for other in ("cosine", "teacher"):
+                test = found["against"].get(other)
+                cells += ["", ""] if test is None else [_difference(test), f"{test['p_value']:.3f}"]
+            lines.append(f"| {' | '.join(cells)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _difference(test: Mapping[str, Any]) -> str:
+    d = test["difference"]
+    return f"{d['mean']:+.4f} [{d['low']:+.4f}, {d['high']:+.4f}]"
