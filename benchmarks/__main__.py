@@ -53,7 +53,10 @@ def engine(
         int | None, typer.Option(min=1, help=f"Interleaved ones. Default: {Plan.rounds}.")
     ] = None,
     candidates: Annotated[int, typer.Option(min=1, help="Products a query.")] = Plan.candidates,
-    out: Annotated[Path | None, typer.Option(help="JSON file for the raw samples.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="JSON file for the raw samples, written anew after each trial."),
+    ] = None,
     *,
     quick: Annotated[
         bool, typer.Option("--quick", help="3 rounds: forward, tokenising, profile.")
@@ -78,9 +81,12 @@ def engine(
             requests=1 if quick else Plan.requests,
         )
         with notes.status("loading") as status:
-            result = measure(plan, status.update, lambda trial: console.print(trial_table(trial)))
-        if out is not None:
-            write_result(result, out)
+            result = measure(
+                plan,
+                status.update,
+                lambda trial: console.print(trial_table(trial)),
+                lambda found: None if out is None else write_result(found, out),
+            )
     except RerankError as error:
         notes.print(f"benchmarks: {error}", markup=False, soft_wrap=True)
         wrong = isinstance(error, SetupError | InputError)

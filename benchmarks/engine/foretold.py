@@ -33,7 +33,9 @@ def foretellings(bench: Bench) -> Iterator[Foretold]:
             for load in ("idle", "loaded"):
                 bench.tell(f"foretelling {choice}, {workload.name}, {load}")
                 with _spinning(bench.cores if load == "loaded" else 0):
-                    expected, taken, again = [], [], []
+                    expected: list[float] = []
+                    taken: list[float] = []
+                    again: list[float] = []
                     for batch in batches:
                         mine = tokenised(model, replace(workload, requests=(batch,)))
                         expected.append(expected_ms(model, batch, bench.cores))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from benchmarks.engine.titles import title_trials
 from benchmarks.engine.tokenising import tokenising_trials
 from benchmarks.engine.workload import draw
 from benchmarks.machine import load_average, this_machine
-from benchmarks.results import FORMAT, EngineResult, Foretold, Profile, Trial
+from benchmarks.results import FORMAT, Absent, EngineResult, Foretold, Profile, Trial
 from rerank_core.artifact import open_named
 from rerank_core.engine import load_cross_encoder, usable_cores
 from rerank_core.measures import BeirFolder
@@ -66,11 +66,17 @@ class Plan:
     """Distinct ones a workload; rounds take turns with them."""
 
 
-def measure(plan: Plan, tell: Tell, show: Callable[[Trial], object]) -> EngineResult:
+def measure(
+    plan: Plan,
+    tell: Tell,
+    show: Callable[[Trial], object],
+    keep: Callable[[EngineResult], object] = lambda _: None,
+) -> EngineResult:
     """Everything in the plan; each trial is shown as soon as it is done.
 
-    Files it makes are in a temporary folder, peers are processes; neither outlives it. Raises
-    `SetupError` and `InputError` for what must be mended first.
+    `keep` is given all results so far after each of them, so that a run that is broken off has not
+    been for nothing. Files it makes are in a temporary folder, peers are processes; neither
+    outlives it. Raises `SetupError` and `InputError` for what must be mended first.
     """
     before = load_average()
     artifact = open_named(plan.model)
@@ -97,35 +103,49 @@ def measure(plan: Plan, tell: Tell, show: Callable[[Trial], object]) -> EngineRe
             stack=stack,
             absent=absent,
         )
-        trials: list[Trial] = []
-        found: list[Profile] = []
-        foretold: list[Foretold] = []
+        result = EngineResult(
+            format=FORMAT,
+            machine=this_machine(),
+            load_before=before,
+            load_after=before,
+            model=artifact.manifest.name,
+            model_hash=artifact.manifest.model_hash,
+            data=plan.data.name,
+            workloads={
+                one.name: f"{one.about}, {one.tokens_a_pair:.1f} tokens a pair" for one in workloads
+            },
+            yardstick=ABOUT,
+            rounds=plan.rounds,
+            trials=(),
+        )
         for section in plan.sections:
-            if section is Section.PROFILE:
-                tell("profiling")
-                found += profiles(bench)
-                continue
-            if section is Section.COST:
-                foretold += foretellings(bench)
-                continue
-            for trial in _TRIALS[section](bench):
-                trials.append(trial)
-                show(trial)
-    return EngineResult(
-        format=FORMAT,
-        machine=this_machine(),
-        load_before=before,
-        load_after=load_average(),
-        model=artifact.manifest.name,
-        model_hash=artifact.manifest.model_hash,
-        data=plan.data.name,
-        workloads={
-            one.name: f"{one.about}, {one.tokens_a_pair:.1f} tokens a pair" for one in workloads
-        },
-        yardstick=ABOUT,
-        rounds=plan.rounds,
-        trials=tuple(trials),
-        profiles=tuple(found),
-        foretold=tuple(foretold),
-        absent=tuple(absent),
-    )
+            for found in _results(bench, section):
+                result = _with(result, found, tuple(bench.absent))
+                keep(result)
+                if isinstance(found, Trial):
+                    show(found)
+    # What was found absent by the last section is known only now.
+    result = replace(result, load_after=load_average(), absent=tuple(bench.absent))
+    keep(result)
+    return result
+
+
+def _results(bench: Bench, section: Section) -> Iterator[Trial | Profile | Foretold]:
+    if section is Section.PROFILE:
+        bench.tell("profiling")
+        yield from profiles(bench)
+    elif section is Section.COST:
+        yield from foretellings(bench)
+    else:
+        yield from _TRIALS[section](bench)
+
+
+def _with(
+    result: EngineResult, found: Trial | Profile | Foretold, absent: tuple[Absent, ...]
+) -> EngineResult:
+    result = replace(result, load_after=load_average(), absent=absent)
+    if isinstance(found, Trial):
+        return replace(result, trials=(*result.trials, found))
+    if isinstance(found, Profile):
+        return replace(result, profiles=(*result.profiles, found))
+    return replace(result, foretold=(*result.foretold, found))
