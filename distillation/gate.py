@@ -42,6 +42,7 @@ class Verdict:
     tau: Interval
     """Kendall's tau of both orders, mean over queries."""
     worst_query: str
+    """Its id: a set's texts may not be ours to publish."""
     worst_tau: float
 
 
@@ -89,7 +90,7 @@ def judge_lists(
             MARGIN,
         ),
         tau=bootstrap(taus),
-        worst_query=queries[worst],
+        worst_query=worst,
         worst_tau=taus[worst],
     )
 
@@ -101,7 +102,7 @@ def line(verdict: Verdict) -> str:
         f"{verdict.data}: nDCG@10 {ndcg.difference:+.5f} over {ndcg.queries} queries, within "
         f"+-{ndcg.margin} with p = {ndcg.p_value:.2g}; tau {tau.mean:.4f} "
         f"[{tau.low:.4f}, {tau.high:.4f}] (wanted: {WANTED_TAU}), worst {verdict.worst_tau:.2f} "
-        f"at {verdict.worst_query!r}"
+        f"at query {verdict.worst_query}"
     )
 
 
