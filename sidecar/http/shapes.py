@@ -20,6 +20,7 @@ class TextDocument(BaseModel):
 
 
 Documents: TypeAlias = Annotated[list[str | TextDocument], Field(min_length=1)]
+_Query: TypeAlias = Annotated[str, Field(pattern=r"\S")]
 _TopN: TypeAlias = Annotated[int, Field(ge=1)] | None
 
 
@@ -30,7 +31,7 @@ class CohereRequest(BaseModel):
 
     model: str = ""
     """A loaded cross-encoder; empty: the default one."""
-    query: str
+    query: _Query
     """What the shopper typed."""
     documents: Documents
     """Best first, as the first stage has them."""
@@ -52,7 +53,7 @@ class JinaRequest(BaseModel):
 
     model: str = ""
     """A loaded cross-encoder; empty: the default one."""
-    query: str
+    query: _Query
     """What the shopper typed."""
     documents: Documents
     """Best first, as the first stage has them."""
@@ -72,7 +73,7 @@ class TeiRequest(BaseModel):
 
     model_config = _OPEN
 
-    query: str
+    query: _Query
     """What the shopper typed."""
     texts: Annotated[list[str], Field(min_length=1)]
     """Best first, as the first stage has them."""
