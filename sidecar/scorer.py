@@ -67,8 +67,8 @@ class Scorer:
     ) -> None:
         self.engine = engine
         self.turnstile = turnstile
-        self.cache = cache or ScoreCache(0)
-        self._quotas = quotas or Quotas()
+        self.cache = ScoreCache(0) if cache is None else cache
+        self._quotas = Quotas() if quotas is None else quotas
 
     async def score(self, served: Served[CrossEncoder], job: Job, stages: Stages) -> Scores:
         """Logits by the position of their product, as many as there are by the deadline.
@@ -184,11 +184,11 @@ async def _composed(model: CrossEncoder, job: Job) -> tuple[list[str], list[byte
 
 
 def _reached(remembered: Mapping[int, float], fresh: Mapping[int, float]) -> int:
-    """Where a partial answer ends: behind the last fresh score, or the first gap.
+    """Where a partial answer ends: at the first gap behind the last fresh score.
 
     A remembered score behind that would lift its product over better ones that were not reached.
     """
-    prefix = 0
-    while prefix in remembered:
-        prefix += 1
-    return max(prefix, max(fresh, default=-1) + 1)
+    end = max(fresh, default=-1) + 1
+    while end in remembered:
+        end += 1
+    return end

@@ -151,12 +151,12 @@ def test_top_n_cuts_after_ordering(channel, top_n, expected):
 
 def test_an_answer_says_what_computed_it_and_how_long_it_took(channel, models):
     """Model, hash, path; every stage in the order in which they began."""
-    answer = _rerank(channel)
+    answer = _rerank(channel, query="asked by nobody else")
     manifest = open_artifact(models[0]).manifest
     assert (answer.model.id, answer.model.hash) == ("cross", manifest.model_hash)
     assert answer.model.numeric_path
     stages = [stage.stage for stage in answer.stages]
-    assert stages == ["validate", "queue", "tokenize", "score", "order"]
+    assert stages == ["validate", "cache", "queue", "tokenize", "score", "order"]
     assert all(stage.duration_ms >= 0 for stage in answer.stages)
 
 
@@ -285,7 +285,7 @@ def test_each_call_is_one_line_without_texts(sidecar, channel, models):
     assert (ok["rpc"], ok["status"], ok["documents"], ok["scored"]) == ("Rerank", "OK", 1, 1)
     assert ok["degraded"] == []
     assert ok["model"] == open_artifact(models[0]).manifest.model_hash[:12]
-    assert list(ok["stages"]) == ["validate", "queue", "tokenize", "score", "order"]
+    assert list(ok["stages"]) == ["validate", "cache", "queue", "tokenize", "score", "order"]
     assert ok["total_ms"] >= max(ok["stages"].values())
     assert (refused["status"], refused["error"]) == (
         "INVALID_ARGUMENT",

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.score_cache import ENTRY_BYTES, ScoreCache, pair_key
+from sidecar.scorer import _reached
 
 TEXT = st.text(max_size=8)
 
@@ -56,6 +57,13 @@ def test_the_bound_is_of_real_bytes():
     taken = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     assert taken <= 4 << 20
+
+
+def test_a_partial_answer_leaves_out_what_would_overtake():
+    """Known: 0, 1, 4, 7. Reached: 2, 3. So it ends behind 4, and 7 would overtake 5 and 6."""
+    assert _reached({0: 1.0, 1: 1.0, 4: 9.0, 7: 9.0}, {2: 0.0, 3: 0.0}) == 5
+    assert _reached({0: 1.0, 1: 1.0, 4: 9.0}, {}) == 2
+    assert _reached({4: 9.0}, {}) == 0
 
 
 def test_zero_bytes_and_paths_that_depend_on_company_keep_nothing():
