@@ -16,8 +16,6 @@ from sidecar.config import Settings
 from sidecar.frame import Frame
 from sidecar.gate import Gate
 from sidecar.health import Health
-from sidecar.http.app import http_app
-from sidecar.http.listener import http_listening
 from sidecar.listener import listening
 from sidecar.live import Live, Standing
 from sidecar.models import ModelShelf
@@ -51,10 +49,15 @@ async def serve(settings: Settings, read: Callable[[], Settings]) -> None:
         async with AsyncExitStack() as stack:
             services = await stack.enter_async_context(open_services(ground, reloader))
             health = Health(service.name for service in services)
-            app = http_app(ground, frame, metrics, health)
-            # Entered first, so that it outlives the drain: HTTP's calls leave by the same gate.
-            http = await stack.enter_async_context(http_listening(live, app))
-            if http is not None:
+            if settings.http.port is not None:
+                # Half a second of imports; who has no HTTP does not wait.
+                from sidecar.http import http_app, http_listening  # noqa: PLC0415
+
+                app = http_app(ground, frame, metrics, health)
+                # Entered first, so that it outlives the drain: its calls leave by the same gate.
+                http = await stack.enter_async_context(
+                    http_listening(live, app, settings.http.port)
+                )
                 reloader.on_reload = http.accept
             await stack.enter_async_context(listening(live, services, frame, gate, health))
             await _until_stopped(reloader, health)

@@ -75,18 +75,15 @@ class HttpListener:
 
 
 @asynccontextmanager
-async def http_listening(live: Live, app: Any) -> AsyncIterator[HttpListener | None]:
-    """Serves `app` while it is open; None where the settings name no port for it.
+async def http_listening(live: Live, app: Any, port: int) -> AsyncIterator[HttpListener]:
+    """Serves `app` while it is open; port 0 takes a free one.
 
     Raises `ConfigError` where the address cannot be bound or the port file not be written.
     """
     settings = live.settings
-    if settings.http.port is None:
-        yield None
-        return
     # What a client did wrong is not for our log; bugs are told by the frame.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    taken = _bind(settings, settings.http.port)
+    taken = _bind(settings, port)
     port = taken.getsockname()[1]
     listener = HttpListener(live, taken, app, settings.http)
     await listener.accept()
