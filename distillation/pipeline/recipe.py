@@ -36,9 +36,13 @@ class Source:
     """Split whose judgments the teacher may see; empty for a set that only measures."""
     dev: str = "dev"
     """Split that chooses and reports, a half each; empty for none."""
+    held_out: float = 0.0
+    """Share of the train queries, by hash, that chooses and reports: for a shop with one split."""
 
     def __post_init__(self) -> None:
         _demand(self.floor < self.top, "floor must be below top")
+        _demand(0 <= self.held_out < 1, "held_out: a share, 0 to below 1")
+        _demand(self.train != self.dev or not self.train, "train and dev: give held_out instead")
 
     @property
     def scale(self) -> Scale:

@@ -86,7 +86,11 @@ _LABELLING = ("teacher", "pool", "labels")
 
 def _split(recipe: Recipe, place: Place, done: dict[str, Finished], show: Console) -> Finished:
     files = fingerprint(recipe.split, place.data)
-    settings = {"split": records.to_json(recipe.split), "data": files}
+    table = records.to_json(recipe.split)
+    for source in table["sources"]:
+        if not source["held_out"]:  # 0 says what its absence says: folders keep their names
+            del source["held_out"]
+    settings = {"split": table, "data": files}
     order = Order("split", settings, {})
     done["split"] = place.do(order, lambda folder: do_split(recipe.split, place.data, folder), show)
     return done["split"]

@@ -102,22 +102,25 @@ def do_split(split: Split, data: Path, folder: Path) -> dict[str, Any]:
     for source in split.sources:
         beir = BeirFolder(data / source.folder)
         texts, products = beir.queries(), beir.products()
+        train = beir.judgments(source.train) if source.train else {}
+        dev = beir.judgments(source.dev) if source.dev else {}
+        for judged in (train, dev):
+            if judged:
+                check_judged(texts, products, judged)
+        held = {q for q in train if _share_of(texts[q]) < source.held_out}
+        dev |= {q: train.pop(q) for q in sorted(held)}
+        shut |= {texts[q] for q in dev}
         shut |= {texts[q] for q in _judged_elsewhere(data / source.folder, source) if q in texts}
-        if source.train:
-            train = beir.judgments(source.train)
-            check_judged(texts, products, train)
-            order = sorted(train, key=lambda q, texts=texts: _digest(texts[q]))  # type: ignore[misc]
-            seen = set(order[: split.human_queries])
-            _put(roles["human"], source, {q: train[q] for q in order if q in seen})
+        order = sorted(train, key=lambda q, texts=texts: _digest(texts[q]))  # type: ignore[misc]
+        seen = set(order[: split.human_queries])
+        _put(roles["human"], source, {q: train[q] for q in order if q in seen})
+        if train:
             unlabelled[source.folder] = [f"{source.folder}/{q}" for q in order if q not in seen]
-            queries |= {f"{source.folder}/{q}": texts[q] for q in order}
-        if source.dev:
-            dev = beir.judgments(source.dev)
-            check_judged(texts, products, dev)
-            for query, rows in mixed(dev).items():
-                role = "select" if in_first_half(texts[query]) else "report"
-                _put(roles[role], source, {query: rows})
-                queries[f"{source.folder}/{query}"] = texts[query]
+        queries |= {f"{source.folder}/{q}": texts[q] for q in order}
+        for query, rows in mixed(dev).items():
+            role = "select" if in_first_half(texts[query]) else "report"
+            _put(roles[role], source, {query: rows})
+            queries[f"{source.folder}/{query}"] = texts[query]
     if split.unlabelled:
         lines = (data / split.unlabelled).read_text(encoding="utf-8").splitlines()
         free = sorted({clean(line) for line in lines} - {""}, key=_digest)
@@ -156,6 +159,11 @@ def _put(found: dict[str, dict[str, float]], source: Source, judged: Judgments) 
             f"{source.folder}/{product}": source.scale.share(score, f"query {query}")
             for product, score in rows.items()
         }
+
+
+def _share_of(text: str) -> float:
+    """A number in 0..1 by hash; apart from the one that halves dev."""
+    return int(hashlib.sha256(f"held out\0{text}".encode()).hexdigest()[:8], 16) / 2**32
 
 
 def _digest(text: str) -> str:

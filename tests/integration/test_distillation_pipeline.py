@@ -1,0 +1,219 @@
+"""The whole recipe, in miniature: real judgments, a real BM25 index, really trained models."""
+
+import io
+import json
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from rich.console import Console
+
+from demo.catalogue import write_catalogue
+from distillation.pipeline.recipe import read_recipe
+from distillation.pipeline.run import STAGES, Place, run
+from distillation.pipeline.split import Material
+from distillation.pool.shutting import shut_out
+from rerank_core.artifact import open_artifact
+from rerank_core.engine import Engine, load_cross_encoder
+from rerank_core.errors import ArtifactError, ConfigError
+from rerank_core.measures import BeirFolder, read_run
+
+pytestmark = pytest.mark.timeout(900)  # all eight stages, for the first test that asks
+TEXT = 'text = {fields = ["title", "brand"], query_tokens = 12, product_tokens = 16}'
+RECIPE = """
+name = "tiny"
+report = true
+[split]
+human_queries = 20
+[[split.sources]]
+folder = "shop"
+floor = 0.0
+top = 3.0
+train = "dev"
+dev = ""
+held_out = 0.5
+[[teacher.members]]
+kind = "cross-encoder"
+layers = 1
+TEXT
+fit = {steps = 6, loss = "ranknet", pointwise = 0.3, learning_rate = 1e-3, \
+head_learning_rate = 5e-3, evaluations = 2, precision = "float32"}
+[[teacher.members]]
+kind = "cosine"
+TEXT
+[pool]
+queries = 30
+[[pool.mine]]
+queries = "shop"
+catalogues = ["shop"]
+judged = true
+[labels]
+pairs = 200
+chunk = 64
+[student]
+layers = 2
+TEXT
+fit = {steps = 40, loss = "margin-mse", learning_rate = 4e-4, head_learning_rate = 2e-3, \
+evaluations = 2, average = 0.5}
+[publish]
+shipped = ""
+card = "card.md"
+licence_file = "LICENCE"
+[publish.licence]
+name = "none"
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Small products gain nothing from threads, which wait for each other on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """A made-up shop, and a recipe of few layers and few steps."""
+    folder = tmp_path_factory.mktemp("distillation")
+    write_catalogue(folder / "data" / "shop", products=200, queries=90, seed=3)
+    (folder / "recipe.toml").write_text(RECIPE.replace("TEXT", TEXT))
+    (folder / "card.md").write_text("# tiny\n\n$facts\n\n$table\n")
+    (folder / "LICENCE").write_text("none\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def done(shop, cluster):
+    """The recipe, run from split to publish."""
+    place = Place(shop / "data", shop / "out", cluster, shop)
+    return run(read_recipe(shop / "recipe.toml"), place, Console(file=io.StringIO()))
+
+
+def test_every_stage_is_done_and_none_is_done_again(shop, cluster, done):
+    """The second run reads manifests only; a look for what is done finds all of it."""
+    assert tuple(done) == STAGES
+    show = Console(file=io.StringIO(), width=200)
+    place = Place(shop / "data", shop / "out", cluster, shop)
+    again = run(read_recipe(shop / "recipe.toml"), place, show)
+    assert {n: one.folder for n, one in again.items()} == {n: s.folder for n, s in done.items()}
+    assert show.file.getvalue().count("done before") == len(STAGES) + 2  # two members
+
+
+def test_no_judgment_of_a_hidden_or_a_dev_query_is_in_what_the_teacher_sees(shop, done):
+    """Human, select and report are apart, and hidden queries have a text and no grade."""
+    material = Material(done["split"], shop / "data")
+    roles = [set(material.judgments(role)) for role in ("human", "select", "report")]
+    assert len(roles[0]) == 20
+    assert not roles[0] & roles[1] | roles[0] & roles[2] | roles[1] & roles[2]
+    hidden = set(material.unlabelled["shop"])
+    assert hidden
+    assert not hidden & set.union(*roles)
+    seen = "".join((done["split"].folder / f"{r}.jsonl").read_text() for r in ("human", "select"))
+    assert not any(f'"{query}"' in seen for query in hidden)
+
+
+def test_the_pool_holds_no_judged_dev_query_nor_what_is_like_it(shop, done):
+    """Held against the judgments themselves, not against what the split wrote of them."""
+    material = Material(done["split"], shop / "data")
+    texts = BeirFolder(shop / "data" / "shop").queries()
+    dev = [
+        texts[query.partition("/")[2]]
+        for role in ("select", "report")
+        for query in material.judgments(role)
+    ]
+    table = pq.read_table(done["pool"].folder / "pool.parquet")
+    mined = [material.queries[query] for query in set(table["query"].to_pylist())]
+    assert mined
+    assert shut_out(mined, dev) == {}
+    pairs = list(zip(table["query"].to_pylist(), table["product"].to_pylist(), strict=True))
+    assert len(set(pairs)) == len(pairs)
+    assert set(table["origin"].to_pylist()) == {"bm25", "neighbour", "random"}
+
+
+def test_labels_are_those_of_the_pool_and_of_this_teacher(done):
+    """As many as were asked for, each a number, the teacher named with its revision."""
+    table = pq.read_table(done["labels"].folder / "labels.parquet")
+    facts = done["labels"].facts
+    assert len(table) == 200
+    assert facts["unreadable"] == 0
+    assert facts["teacher"]["teacher_id"] == "mean of 2"
+    assert len(facts["teacher"]["revision"]) == 64
+
+
+def test_the_published_folder_is_served_and_leads_back_to_every_label(done):
+    """The engine loads it, its manifest has a probability, measures, and all stages."""
+    folder = done["publish"].folder / "model"
+    artifact = open_artifact(folder)
+    with Engine(workers=1) as engine:
+        scores = dict(engine.submit(load_cross_encoder(artifact), "lamp", ["a lamp", "a chair"]))
+    assert sorted(scores) == [0, 1]
+    manifest = artifact.manifest
+    assert manifest.probability is not None
+    assert manifest.probability.slope == done["calibrate"].facts["slope"]
+    stages = {json.dumps(key).split("-")[0].strip('"') for key in manifest.lineage}
+    assert stages == {
+        "evaluate", "calibrate", "student", "labels", "pool", "teacher", "member", "split",
+    }  # fmt: skip
+    assert {one.data for one in manifest.metrics} == {"shop dev-report"}
+    card = (folder / "README.md").read_text()
+    assert "$" not in card
+    assert "dev-select nDCG@10" in card
+
+
+def test_the_page_and_the_runs_can_be_read_again(done):
+    """TREC runs of three rankers on both halves, a page with its plots."""
+    folder = done["evaluate"].folder
+    for role in ("select", "report"):
+        for ranker in ("student", "teacher", "cosine"):
+            assert read_run(folder / f"{role}.{ranker}.trec")
+        page = (folder / f"{role}.md").read_text()
+        assert "Biggest wins against the teacher" in page
+        for plot in ("queries", "reliability"):
+            name = f"{role}.{plot}.png"
+            assert name in page
+            assert (folder / name).stat().st_size > 5_000
+
+
+def test_another_size_shares_all_but_the_student(shop, cluster, done):
+    """A grid trains its teacher once and labels once."""
+    recipe = read_recipe(shop / "recipe.toml", ("student.pairs=50", "student.fit.steps=2"))
+    place = Place(shop / "data", shop / "out", cluster, shop)
+    other = run(recipe, place, Console(file=io.StringIO()), until="student")
+    assert other["student"].folder != done["student"].folder
+    assert other["labels"].folder == done["labels"].folder
+    assert other["student"].facts["pairs"] <= 50
+
+
+def test_a_student_worse_than_the_one_shipped_is_refused_unless_forced(shop, cluster, done):
+    """Forty steps of two layers are no match for the student that is shipped."""
+    recipe = read_recipe(shop / "recipe.toml", ("publish.shipped=student",))
+    show = Console(file=io.StringIO())
+    with pytest.raises(ConfigError, match="--force publishes it all the same"):
+        run(recipe, Place(shop / "data", shop / "out", cluster, shop), show)
+    place = Place(shop / "data", shop / "out", cluster, shop, force=True)
+    assert run(recipe, place, show)["publish"].facts["forced"] is True
+
+
+def test_without_a_cluster_bm25_is_named(shop):
+    """Nothing is mined in its place."""
+    recipe = read_recipe(shop / "recipe.toml", ("pool.seed=9",))
+    with pytest.raises(ConfigError, match=r"--cluster URL, or set pool\.bm25=0"):
+        run(recipe, Place(shop / "data", shop / "out", None, shop), Console(file=io.StringIO()))
+
+
+def test_an_edited_label_is_found(shop, cluster, done):
+    """The student's lineage would lie; the stage says which folder to remove."""
+    path = done["labels"].folder / "labels.parquet"
+    content = path.read_bytes()
+    path.write_bytes(content + b"x")
+    try:
+        with pytest.raises(ArtifactError, match=r"labels\.parquet: not what the stage wrote"):
+            run(
+                read_recipe(shop / "recipe.toml"),
+                Place(shop / "data", shop / "out", cluster, shop),
+                Console(file=io.StringIO()),
+            )
+    finally:
+        path.write_bytes(content)
