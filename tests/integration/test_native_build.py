@@ -102,6 +102,7 @@ def test_another_architecture_is_one_clear_word(tmp_path):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 def test_an_older_processor_runs_the_kernel():
     """On an emulated Haswell only AVX2 is found, nothing illegal runs, the bits are the same."""
     emulator = shutil.which("qemu-x86_64")

@@ -62,6 +62,7 @@ def test_any_shape_agrees_with_numpy(shape, lengths, pooling, seed, outputs):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 @settings(max_examples=400, deadline=None)
 @given(shapes, lengths, poolings, st.integers(0, 9999), st.integers(1, 40))
 def test_many_shapes_agree_with_numpy(shape, lengths, pooling, seed, outputs):
