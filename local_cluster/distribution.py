@@ -94,3 +94,33 @@ node.portsfile: true
 """,
 )
 """The only 3.x release whose k-NN plugin is published to Maven Central beside the server."""
+
+ELASTICSEARCH = Distribution(
+    name="elasticsearch",
+    version="9.2.0",
+    zips=(
+        MavenZip(
+            group="org.elasticsearch.distribution.integ-test-zip",
+            artifact="elasticsearch",
+            version="9.2.0",
+            sha256="bf44938a0490ba2a303d39c9cb64b38963dd08c812ce93e10816e878585bcb6b",
+            inside="elasticsearch-9.2.0/",
+        ),
+    ),
+    left_out=(),
+    launcher="bin/elasticsearch",
+    variables="ES",
+    java_major=21,
+    settings="""\
+discovery.type: single-node
+network.host: 127.0.0.1
+xpack.security.enabled: false
+action.auto_create_index: false
+cluster.routing.allocation.disk.threshold_enabled: false
+node.portsfile: true
+""",
+)
+"""Without mustache templates, reciprocal rank fusion and inference, which this zip leaves out."""
+
+DISTRIBUTIONS = {kind.name: kind for kind in (OPENSEARCH, ELASTICSEARCH)}
+"""By name."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import base64
+import io
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from opensearchpy import AIOHttpConnection, AsyncOpenSearch, OpenSearch
 
 from rerank_core.cluster.settings import ClusterSettings, split_url
+
+_LARGE_BYTES = 1 << 20
 
 
 def connect(settings: ClusterSettings, *, pool_size: int = 10) -> OpenSearch:
@@ -42,6 +46,28 @@ class _OneTry(AIOHttpConnection):
     async def _create_aiohttp_session(self) -> None:
         await super()._create_aiohttp_session()
         self.session._retry_connection = False  # noqa: SLF001 - aiohttp has no public switch
+
+    async def perform_request(
+        self,
+        method: str,
+        url: str,
+        params: Mapping[str, Any] | None = None,
+        body: Any = None,
+        timeout: float | None = None,  # noqa: ASYNC109  the client's own
+        ignore: Collection[int] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        if body is not None and len(body) > _LARGE_BYTES:
+            body = _Pieces(body)
+        return await super().perform_request(method, url, params, body, timeout, ignore, headers)
+
+
+class _Pieces(io.BytesIO):
+    """A body that aiohttp sends piece by piece, so that the event loop goes on meanwhile."""
+
+    def decode(self, *arguments: str) -> str:
+        """For the client's log."""
+        return self.getvalue().decode(*arguments)
 
 
 def _arguments(settings: ClusterSettings) -> dict[str, Any]:

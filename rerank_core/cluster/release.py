@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from opensearchpy import AsyncOpenSearch, OpenSearch
 from pydantic import AwareDatetime
@@ -14,8 +14,21 @@ from rerank_core.cluster.alias import check_alias
 from rerank_core.cluster.failures import NO_CLUSTER, cluster_errors
 from rerank_core.errors import ClusterRefused, ClusterUnavailable, ReleaseError
 
-# The cluster's rule for index names, less what only confuses; room is left for a timestamp.
 _NOT_FOUND = 404
+
+
+@dataclass(frozen=True)
+class GateRecord:
+    """What one check of a fresh index found before the alias moved."""
+
+    name: str
+    verdict: Literal["passed", "failed", "not run"]
+    figure: float | None
+    """What was measured; None where there is no number to it."""
+    bound: float | None
+    """What it was held against."""
+    detail: str
+    """For people: of what, and why not where it did not run."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +56,12 @@ class Release:
     rejected: int
     """Rows of the catalogue that are not in the index."""
     builder_version: str
+    gates: tuple[GateRecord, ...] = ()
+    """What was checked before the alias moved."""
+    engine: str = ""
+    """The cluster's kind and version, such as ``opensearch 3.5.0``."""
+    updated_at: AwareDatetime | None = None
+    """When an update changed documents in place; None: never since it was built."""
 
 
 def resolve_alias(client: OpenSearch, alias: str) -> tuple[str, Release]:
