@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from contextlib import closing
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
 from index_builder.ids import SeenIds
 from index_builder.rejects import Rejects
@@ -29,9 +29,13 @@ class Document:
     """What the cross-encoder reads."""
     row: Row
     """Where it comes from, in case the cluster refuses it."""
+    number: int = 0
+    """Of its row in the whole input, from 1."""
 
 
 Documents: TypeAlias = Generator[Document, None, None]
+Duplicates = Literal["refuse", "last"]
+"""What becomes of a key's further rows: rejected, or the last good one stands for the product."""
 
 
 class Composer:
@@ -73,6 +77,37 @@ class Composer:
             row=row,
         )
 
+    def change(self, key: str, fields: Mapping[str, FieldValue], rows: Iterable[Row]) -> Document:
+        """The product `key` after `rows`, which give some of its columns each; null takes away.
+
+        `fields` are those it has. Raises `InputError` naming the column.
+        """
+        changed = dict(fields)
+        last: Row | None = None
+        for last in rows:
+            for name, column in self._columns.items():
+                if column in last.values:
+                    value = read_value(column, self._schema.fields[name], last.values[column])
+                    changed.pop(name, None)
+                    if value is not None:
+                        changed[name] = value
+        return Document(
+            id=key,
+            fields=changed,
+            encoder_text=self._compose(self._encoder_recipe, changed),
+            rerank_text=self._compose(self._rerank_recipe, changed),
+            row=last or Row(0, {}),
+        )
+
+    def key_of(self, row: Row) -> str:
+        """The row's key. Raises `InputError`."""
+        return read_id(self._schema.id, row.values.get(self._schema.id))
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Of the index, as the schema names them."""
+        return tuple(self._columns)
+
     @property
     def columns(self) -> frozenset[str]:
         """Those that are read."""
@@ -95,17 +130,55 @@ class Composer:
         return text
 
 
-def read_documents(rows: Rows, composer: Composer, rejects: Rejects) -> Documents:
-    """A document a good row. What is malformed, and a key's second row, goes to `rejects`."""
-    with closing(rows), SeenIds() as seen:
-        for row in rows:
+def read_documents(
+    rows: Rows,
+    composer: Composer,
+    rejects: Rejects,
+    *,
+    skip: int = 0,
+    last: SeenIds | None = None,
+    seen: SeenIds | None = None,
+    on_row: Callable[[int], None] = lambda _: None,
+) -> Documents:
+    """A document a good row. What is malformed, and a key's second row, goes to `rejects`.
+
+    The first `skip` rows are settled already: read for their keys alone. `last` is what
+    `last_rows` found: rows that a later one of their key stands for are passed over. `seen` takes
+    the keys of all documents. `on_row` hears the number of each row once it is dealt with.
+    """
+    with closing(rows), SeenIds() if seen is None else nullcontext(seen) as keys:
+        for number, row in enumerate(rows, start=1):
             if isinstance(row, Reject):
-                rejects.add(row)
+                if number > skip:
+                    rejects.add(replace(row, number=number))
+                on_row(number)
                 continue
+            document: Document | None = None
             try:
                 document = composer.document(row)
-                seen.claim(composer.id_column, document.id, row.line)
+                if last is not None and last.place(document.id) != number:
+                    document = None
+                else:
+                    keys.claim(composer.id_column, document.id, row.line)
             except InputError as error:
-                rejects.add(Reject(row.line, composer.id_of(row), str(error), row.values))
-            else:
-                yield document
+                document = None
+                if number > skip:
+                    key = composer.id_of(row)
+                    rejects.add(Reject(row.line, key, str(error), row.values, row.file, number))
+            if document is not None and number > skip:
+                yield replace(document, number=number)
+            on_row(number)
+
+
+def last_rows(rows: Rows, composer: Composer, places: SeenIds) -> int:
+    """Notes the number of each key's last good row in `places`; how many rows there are."""
+    number = 0
+    with closing(rows):
+        for number, row in enumerate(rows, start=1):
+            if isinstance(row, Reject):
+                continue
+            try:
+                places.replace(composer.document(row).id, number)
+            except InputError:
+                continue  # the second reading rejects it
+    return number

@@ -15,7 +15,7 @@ def read_jsonl(file: io.BufferedReader) -> Rows:
         if len(line) > MOST_ROW_BYTES:
             yield Reject(number, None, f"longer than {MOST_ROW_BYTES} bytes", head_of(line))
         elif not line.isspace():
-            yield _parse(number, line)
+            yield parse_line(number, line)
 
 
 def lines(file: io.BufferedReader) -> Iterator[bytes]:
@@ -26,7 +26,8 @@ def lines(file: io.BufferedReader) -> Iterator[bytes]:
             line = file.readline(MOST_ROW_BYTES + 1)
 
 
-def _parse(number: int, line: bytes) -> Row | Reject:
+def parse_line(number: int, line: bytes) -> Row | Reject:
+    """The row in a line."""
     try:
         value = json.loads(line.rstrip(b"\r\n").decode(), parse_constant=_refuse)
     except UnicodeDecodeError as error:

@@ -1,69 +1,117 @@
-"""Documents into the index: encoding and writing side by side."""
+"""Documents into the index: reading, encoding and writing side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass
 
-from opensearchpy import OpenSearch
-
+from index_builder.content import ContentHash
 from index_builder.documents import Document, Documents
-from index_builder.encode import EncodedChunk, chunked, encode
+from index_builder.encode import chunked, encode
+from index_builder.payload import index_payload
 from index_builder.progress import Progress
 from index_builder.rejects import Rejects
-from index_builder.sender import send
-from index_builder.stages import StageClock, one_ahead
+from index_builder.rows import Reject
+from index_builder.sending import Batch, Item, Refusal, Sender
+from index_builder.stages import StageClock
 from rerank_core.engine import BiEncoder, Engine
 
+# Two chunks in work keep every worker busy while one ends; a third waits, a fourth is being read.
+_ENCODING = 2
+_AHEAD = 3
 
-def load(
-    documents: Documents,
-    encoder: BiEncoder,
-    client: OpenSearch,
-    index: str,
-    *,
-    rejects: Rejects,
-    clock: StageClock,
-    progress: Progress,
-) -> int:
-    """Encodes and writes every document; how many the cluster took, the others are `rejects`.
-
-    While one chunk is written the next one is read and encoded; no more than these two are in
-    memory. Raises what reading raises, `ScoringError` and `ClusterError`.
-    """
-    written = 0
-    # Leaving, also by Ctrl-C: the engine closes first, which ends the encoding that the executor
-    # would wait for; then its thread is joined; what it reads from closes last.
-    with (
-        closing(documents),
-        ThreadPoolExecutor(1, thread_name_prefix="encode") as executor,
-        Engine() as engine,
-    ):
-        chunks = _encoded(engine, encoder, chunked(documents), clock, progress)
-        for chunk in one_ahead(executor, chunks):
-            with clock.timed("write"):
-                refused = list(send(client, index, chunk))
-            for reject in refused:
-                rejects.add(reject)
-            written += len(chunk.documents) - len(refused)
-            progress.written(written)
-    return written
+OnSettled = Callable[[int], Callable[[], None]]
 
 
-def _encoded(
-    engine: Engine,
-    encoder: BiEncoder,
-    chunks: Iterable[list[Document]],
-    clock: StageClock,
-    progress: Progress,
-) -> Iterator[EncodedChunk]:
-    upcoming = iter(chunks)
-    while True:
-        with clock.timed("read"):
-            chunk = next(upcoming, None)
-        if chunk is None:
-            return
-        with clock.timed("encode"):
-            encoded = encode(engine, encoder, chunk, progress.encoded)
-        yield encoded
+@dataclass(frozen=True)
+class Loader:
+    """What turns documents into documents of the index."""
+
+    encoder: BiEncoder
+    content: ContentHash
+    base64_vectors: bool
+    clock: StageClock
+    progress: Progress
+
+    def load(self, documents: Documents, sender: Sender, begin: OnSettled) -> None:
+        """Encodes and sends every document; comes back when each is settled.
+
+        `begin` hears the number of each chunk's last row and gives what is to be called once that
+        chunk is settled. At most four chunks, and what the sender holds, are in memory. Raises
+        what reading raises, `ScoringError`, `ClusterError`.
+        """
+        # Leaving, also by Ctrl-C: the engine closes first, which ends the encoding that the
+        # executor would wait for; then its threads are joined; what they read from closes last.
+        with (
+            closing(documents),
+            ThreadPoolExecutor(_ENCODING, thread_name_prefix="encode") as executor,
+            Engine() as engine,
+        ):
+            made: deque[tuple[int, Future[list[Item]]]] = deque()
+            chunks = chunked(documents)
+            while True:
+                with self.clock.timed("read"):
+                    chunk = next(chunks, None)
+                if chunk is not None:
+                    settle = begin(chunk[-1].number)
+                    size_bytes = sum(document.row.size_bytes for document in chunk)
+                    items = executor.submit(self._items, engine, chunk, settle)
+                    made.append((size_bytes, items))
+                while made and (chunk is None or len(made) == _AHEAD):
+                    size_bytes, items = made.popleft()
+                    self._put(sender, items.result())
+                    self.progress.read(size_bytes)
+                if chunk is None:
+                    break
+            with self.clock.timed("wait for cluster"):
+                sender.drain()
+        self.progress.written(sender.sent.written)
+
+    def _put(self, sender: Sender, items: list[Item]) -> None:
+        with self.clock.timed("wait for cluster"):
+            sender.put(items)
+        self.progress.sending(sender.sent)
+
+    def _items(
+        self, engine: Engine, chunk: list[Document], settle: Callable[[], None]
+    ) -> list[Item]:
+        with self.clock.timed("encode"):
+            encoded = encode(engine, self.encoder, chunk, self.progress.encoded)
+        with self.clock.timed("serialise"):
+            batch = Batch(len(chunk), settle)
+            return [
+                Item(
+                    index_payload(
+                        document,
+                        vector,
+                        self.content.of(document),
+                        base64_vectors=self.base64_vectors,
+                    ),
+                    document,
+                    batch,
+                )
+                for document, vector in zip(encoded.documents, encoded.vectors, strict=True)
+            ]
+
+
+def dead_letter(item: Item, refusal: Refusal) -> Reject:
+    """A document that the cluster will not have, with its row and the cluster's words."""
+    document: Document = item.origin
+    row = document.row
+    return Reject(
+        row.line,
+        document.id,
+        f"refused by the cluster: {refusal.reason}",
+        row.values,
+        row.file,
+        document.number,
+        refusal.error or {"status": refusal.status},
+    )
+
+
+def dead_letters(rejects: Rejects) -> Callable[[Item, Refusal], None]:
+    """What the sender calls for an item that is refused for good."""
+    return lambda item, refusal: rejects.add(dead_letter(item, refusal))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Collection
+from typing import Any
 
 from index_builder.schema import Field, Schema
+from rerank_core.cluster.dialect import Dialect
 from rerank_core.hashing import hash_json
-
-VectorEngine = Literal["lucene", "faiss"]
 
 # The cluster refuses a query of more than 1,024 clauses, and a clause is a term in a field. No
 # shopper's query has as many terms as this; what pastes a page into the search box loses its end.
@@ -21,10 +21,22 @@ LOADING = {
 }
 
 
+FILTERS = ("stemmer", "asciifolding", "limit")
+"""Token filters that texts go through, beside ``lowercase``, which every cluster has."""
+
+
 def index_body(
-    schema: Schema, dimensions: int, vector_engine: VectorEngine, shards: int
+    schema: Schema,
+    dimensions: int,
+    dialect: Dialect,
+    shards: int,
+    lacking: Collection[str] = (),
 ) -> dict[str, Any]:
     """The body that creates the index, set for loading.
+
+    `lacking` are token filters that the cluster does not have, so that texts do without.
+
+    Raises `ConfigError` for vectors that the engine does not have.
 
     Anything that is not in the mapping is refused (``dynamic: strict``). A search that names no
     fields searches all text and keyword fields by their boosts.
@@ -32,12 +44,12 @@ def index_body(
     return {
         "settings": {
             "index": {
-                "knn": True,
+                **dialect.settings(),
                 "number_of_shards": shards,
                 "query.default_field": _searched(schema),
                 **LOADING,
             },
-            "analysis": _analysis(schema.language),
+            "analysis": _analysis(schema.language, lacking),
         },
         "mappings": {
             "dynamic": "strict",
@@ -45,15 +57,9 @@ def index_body(
                 **{name: _property(field) for name, field in schema.fields.items()},
                 # Only returned, never searched: the reranker reads it.
                 "rerank_text": {"type": "keyword", "index": False, "doc_values": False},
-                "vector": {
-                    "type": "knn_vector",
-                    "dimension": dimensions,
-                    "method": {
-                        "name": "hnsw",
-                        "engine": vector_engine,
-                        "space_type": "cosinesimil",
-                    },
-                },
+                # By it an update tells what has changed.
+                "content_hash": {"type": "keyword", "index": False, "doc_values": False},
+                "vector": dialect.vector_mapping(schema.vector, dimensions),
             },
         },
     }
@@ -97,18 +103,24 @@ def _property(field: Field) -> dict[str, Any]:
             return {"type": "boolean"}
 
 
-def _analysis(language: str) -> dict[str, Any]:
+def _analysis(language: str, lacking: Collection[str]) -> dict[str, Any]:
     # One analysis for all fields: the cross_fields match groups fields by their analyzer. Accents
     # fall after stemming, since a stemmer reads them.
     words = {"type": "custom", "tokenizer": "standard"}
-    filters = ["lowercase", "stem", "asciifolding"]
+    named: dict[str, dict[str, Any]] = {
+        "stem": {"type": "stemmer", "language": language},
+        "first_terms": {"type": "limit", "max_token_count": _QUERY_TERMS},
+    }
+    defined = {name: kind for name, kind in named.items() if kind["type"] not in lacking}
+    filters = [
+        name
+        for name in ("lowercase", "stem", "asciifolding", "first_terms")
+        if name not in lacking and (name not in named or name in defined)
+    ]
     return {
-        "filter": {
-            "stem": {"type": "stemmer", "language": language},
-            "first_terms": {"type": "limit", "max_token_count": _QUERY_TERMS},
-        },
+        "filter": defined,
         "analyzer": {
-            "product": {**words, "filter": filters},
-            "query": {**words, "filter": [*filters, "first_terms"]},
+            "product": {**words, "filter": [name for name in filters if name != "first_terms"]},
+            "query": {**words, "filter": filters},
         },
     }

@@ -3,135 +3,337 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 from opensearchpy import OpenSearch
 
-from index_builder.catalogue import find_catalogue, read_catalogue
-from index_builder.documents import Composer, read_documents
-from index_builder.index import finish_index, fresh_index
-from index_builder.load import load
-from index_builder.mapping import VectorEngine, index_body, mapping_hash
+from index_builder.changes import ChangeFile, Writing
+from index_builder.documents import last_rows, read_documents
+from index_builder.gates import Subject, verify
+from index_builder.gates.count import count_gate
+from index_builder.ids import SeenIds
+from index_builder.index import (
+    count,
+    create_index,
+    discard,
+    finish_index,
+    new_index_name,
+    refresh,
+    takes_base64,
+)
+from index_builder.inputs import Files
+from index_builder.load import Loader, dead_letters
+from index_builder.lock import BuildLock
+from index_builder.plan import Plan, Prepared, prepare
 from index_builder.progress import Progress
 from index_builder.rejects import Rejects, check_rejects_path
-from index_builder.report import Report
-from index_builder.schema import BEIR, Schema
+from index_builder.report import Report, server_cpu_s
+from index_builder.resume import Job, open_job
+from index_builder.sending import Sender, Sent
 from index_builder.stages import StageClock
 from index_builder.swap import swap_alias
-from index_builder.trial import try_templates
-from rerank_core.artifact import Artifact, open_named
-from rerank_core.cluster.release import Release, index_behind, write_release
+from rerank_core.cluster.release import (
+    GateRecord,
+    Release,
+    index_behind,
+    read_release,
+    write_release,
+)
+from rerank_core.cluster.settings import ClusterSettings
 from rerank_core.cluster.templates import load_templates, push
-from rerank_core.engine import load_bi_encoder
-from rerank_core.errors import ArtifactError, InputError
+from rerank_core.errors import ArtifactError, ConfigError, InputError, ReleaseError
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What is to be built."""
-
-    catalogue: Path
-    alias: str
-    schema: Schema = BEIR
-    encoder: str = "minilm"
-    """Name or folder of the bi-encoder whose vectors are written."""
-    reranker: str = "student"
-    """Name or folder of the cross-encoder whose recipe composes ``rerank_text``."""
-    rejects: Path | None = None
-    """None: ``INDEX.rejects.jsonl`` in the working directory."""
-    vector_engine: VectorEngine = "lucene"
-    shards: int = 1
-    replicas: int = 1
-    """Once loaded; there are none while loading."""
-
-
-def build(plan: Plan, client: OpenSearch, progress: Progress) -> Report:
+def build(plan: Plan, client: OpenSearch, settings: ClusterSettings, progress: Progress) -> Report:
     """Builds the index and moves the alias to it; on any failure the alias stays where it is.
 
-    Raises `ConfigError`, `ArtifactError`, `ReleaseError`, `ClusterError`, and `InputError` where
-    the catalogue has no good row.
+    A failed gate is no exception: the report says so. Raises `ConfigError`, `ArtifactError`,
+    `ReleaseError`, `ClusterError`, and `InputError` where the catalogue has no good row or too many
+    bad ones.
     """
-    started = time.monotonic()
-    catalogue = find_catalogue(plan.catalogue)
-    check_rejects_path(plan.rejects or Path("INDEX.rejects.jsonl"), catalogue)
+    prepared = prepare(plan, client)
     behind = index_behind(client, plan.alias)
-    before = behind[0] if behind else None
-    encoder = load_bi_encoder(open_named(plan.encoder))
-    reranker = _open_cross_encoder(plan.reranker)
-    encoder_recipe, rerank_recipe = encoder.artifact.manifest.recipe, reranker.manifest.recipe
-    composer = Composer(plan.schema, encoder_recipe, rerank_recipe)
-    clock = StageClock()
-
-    body = index_body(plan.schema, encoder.dimensions, plan.vector_engine, plan.shards)
-    for name in composer.missing_fields:
+    for path in prepared.input.paths if isinstance(prepared.input, Files) else ():
+        check_rejects_path(plan.rejects or Path("INDEX.rejects.jsonl"), path)
+    for name in prepared.composer().missing_fields:
         progress.note(f"the models read the field {name}, which the schema does not have")
-    with (
-        fresh_index(client, plan.alias, body, progress) as index,
-        Rejects(plan.rejects or Path(f"{index}.rejects.jsonl")) as rejects,
-    ):
-        progress.note(f"{catalogue} -> {index}, vectors by {encoder.name}")
-        documents = load(
-            read_documents(read_catalogue(catalogue, composer.columns), composer, rejects),
-            encoder,
-            client,
-            index,
-            rejects=rejects,
-            clock=clock,
-            progress=progress,
+    if prepared.lacking:
+        progress.note(
+            f"this cluster lacks the token filters {', '.join(prepared.lacking)}: words are "
+            "matched without them"
         )
-        if not documents:
-            raise _nothing_good(catalogue, rejects)
-        with clock.timed("finish"):
-            finish_index(client, index, plan.replicas, documents)
-            templates = push(client, load_templates())
-            try_templates(client, index, templates)
-            release = Release(
-                encoder_name=encoder.name,
-                encoder_hash=encoder.hash,
-                encoder_recipe_hash=encoder_recipe.hash,
-                recipe_hash=rerank_recipe.hash,
-                mapping_hash=mapping_hash(body),
-                templates=templates,
-                built_at=datetime.now(UTC),
-                documents=documents,
-                rejected=rejects.count,
-                builder_version=version("rerank-sidecar"),
+    with ExitStack() as stack:
+        job = stack.enter_context(open_job(plan, prepared, client, progress, new_index_name))
+        lock = stack.enter_context(BuildLock(client, plan.alias, job.owner, job.index))
+        job.begin(client, progress)
+        rebuild = _Rebuild(plan, prepared, client, settings, progress, job, lock)
+        return rebuild.run(behind)
+
+
+class _Rebuild:
+    """One rebuild: what its stages share."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        prepared: Prepared,
+        client: OpenSearch,
+        settings: ClusterSettings,
+        progress: Progress,
+        job: Job,
+        lock: BuildLock,
+    ) -> None:
+        self._plan = plan
+        self._prepared = prepared
+        self._client = client
+        self._settings = settings
+        self._progress = progress
+        self._job = job
+        self._lock = lock
+        self._clock = StageClock()
+        self._sent = Sent()
+        self._started_s = time.monotonic()
+        self._cpu_s = time.process_time()
+        self._server_cpu_s = server_cpu_s(client)
+        self._composer = prepared.composer()
+        self._released = False
+
+    def run(self, behind: tuple[str, dict[str, object]] | None) -> Report:
+        job, progress = self._job, self._progress
+        try:
+            if not job.resumed:
+                create_index(self._client, job.index, self._prepared.body)
+            progress.note(
+                f"{self._prepared.input.name} -> {job.index}, "
+                f"vectors by {self._prepared.encoder.name}"
             )
-            write_release(client, index, release)
-    swap_alias(client, plan.alias, before, index, progress)
+            rejects_path = self._plan.rejects or Path(f"{job.index}.rejects.jsonl")
+            with Rejects(rejects_path, keep=job.settled) as rejects:
+                report = self._stages(behind, rejects)
+        except BaseException as error:
+            self._leave(error)
+            raise
+        if report.swapped:
+            job.done()
+        else:
+            self._leave(None)
+        return report
 
-    seconds = time.monotonic() - started
-    return Report(
-        alias=plan.alias,
-        index=index,
-        replaced=before,
-        documents=documents,
-        rejected=rejects.count,
-        rejects_file=str(rejects.path) if rejects.count else None,
-        unknown_columns=tuple(composer.unknown_columns),
-        seconds=seconds,
-        documents_per_second=documents / seconds,
-        busy_s=clock.busy_s,
-    )
+    def _stages(self, behind: tuple[str, dict[str, object]] | None, rejects: Rejects) -> Report:
+        plan, job, client = self._plan, self._job, self._client
+        records: list[GateRecord] = []
+        if job.loaded is None:
+            accepted = self._load(rejects)
+            with self._clock.timed("finish"):
+                refresh(client, job.index)
+                records.append(count_gate(accepted, count(client, job.index)))
+            if records[0].verdict == "passed":
+                job.note_loaded(accepted)
+        else:
+            accepted = job.loaded
+            records.append(count_gate(accepted, accepted))
+        changes = ChangeFile(plan.changes, self._writing(), rejects.add)
+        before = behind[0] if behind else None
+        with self._clock.timed("changes"):
+            changes.replay(job.index)
+        with self._clock.timed("finish"):
+            finish_index(client, job.index, plan.replicas, plan.segments, self._progress)
+            prepared = self._prepared
+            templates = push(client, load_templates()) if prepared.dialect.templates else {}
+        with self._clock.timed("verify"):
+            subject = Subject(
+                index=job.index,
+                schema=prepared.schema,
+                encoder=prepared.encoder,
+                templates=templates,
+                replicas=plan.replicas,
+                live=before,
+                live_release=_release_of(behind),
+                queries=_queries_beside(prepared),
+            )
+            records += verify(client, prepared.dialect, subject, plan.gates)
+        for record in records:
+            self._progress.gate(record)
+        swapped = all(record.verdict != "failed" for record in records)
+        if swapped:
+            with self._clock.timed("changes"):
+                changes.replay(job.index)
+                refresh(client, job.index)
+            documents = count(client, job.index)
+            self._lock.check()
+            release = self._release(templates, documents, rejects.count, records)
+            write_release(client, job.index, release)
+            self._released = True
+            swap_alias(client, plan.alias, before, job.index, self._progress)
+            job.done()
+            # What came while the alias moved.
+            with self._clock.timed("changes"):
+                changes.replay(job.index)
+        return self._report(before, rejects, records, accepted, swapped=swapped)
 
-
-def _open_cross_encoder(name_or_path: str) -> Artifact:
-    artifact = open_named(name_or_path)
-    if artifact.manifest.kind != "cross-encoder":
-        raise ArtifactError(
-            f"{artifact.folder}: is a {artifact.manifest.kind}; --reranker takes a cross-encoder"
+    def _writing(self) -> Writing:
+        prepared = self._prepared
+        return Writing(
+            self._client,
+            self._settings,
+            prepared.dialect,
+            prepared.encoder,
+            prepared.content,
+            self._composer,
         )
-    return artifact
+
+    def _load(self, rejects: Rejects) -> int:
+        """How many documents the index must have."""
+        plan, job, prepared = self._plan, self._job, self._prepared
+        source, columns = prepared.input, self._composer.columns
+        base64_vectors = takes_base64(
+            self._client, prepared.dialect, job.index, prepared.encoder.dimensions
+        )
+        progress, clock = self._progress, self._clock
+        rows = 0
+
+        def on_row(number: int) -> None:
+            nonlocal rows
+            rows = number
+            self._check_rejects(rejects)
+
+        with SeenIds() as seen, SeenIds() as places:
+            last = None
+            if plan.duplicates == "last":
+                last = places
+                with clock.timed("find last rows"):
+                    last_rows(source.rows(columns), prepared.composer(), last)
+            documents = read_documents(
+                source.rows(columns),
+                self._composer,
+                rejects,
+                skip=job.settled,
+                last=last,
+                seen=seen,
+                on_row=on_row,
+            )
+            progress.begin(source.size_bytes)
+            with Sender(self._settings, job.index, dead_letters(rejects), plan.limits) as sender:
+                self._sent = sender.sent
+                loader = Loader(prepared.encoder, prepared.content, base64_vectors, clock, progress)
+                loader.load(documents, sender, job.begin_chunk(rejects))
+            self._check_rejects(rejects)
+            accepted = len(seen) - rejects.refused
+        if not accepted:
+            raise _nothing_good(source.name, rejects)
+        job.note_settled(rows, rejects)
+        return accepted
+
+    def _check_rejects(self, rejects: Rejects) -> None:
+        most = self._plan.max_rejects
+        if most is not None and rejects.count > most:
+            raise InputError(
+                self._prepared.input.name,
+                f"more than {most:,} rows are rejected (--max-rejects), with reasons: "
+                f"{rejects.path}",
+            )
+
+    def _leave(self, error: BaseException | None) -> None:
+        """The index stays where going on helps, and how to go on is said; else it goes."""
+        job, progress = self._job, self._progress
+        if self._released:
+            return  # complete; whoever moves the alias has said so
+        mendable = not isinstance(error, ConfigError | ArtifactError | _NothingGood)
+        if job.again and mendable and (job.settled or job.loaded):
+            progress.note(
+                f"{job.index} has all rows up to {job.settled:,}; go on with the same command and "
+                f"--resume (checkpoint {job.path}). A build without it begins anew and deletes it"
+            )
+        else:
+            discard(self._client, job.index, progress)
+            job.done()
+
+    def _release(
+        self,
+        templates: dict[str, str],
+        documents: int,
+        rejected: int,
+        records: list[GateRecord],
+    ) -> Release:
+        prepared = self._prepared
+        return Release(
+            encoder_name=prepared.encoder.name,
+            encoder_hash=prepared.encoder.hash,
+            encoder_recipe_hash=prepared.encoder.artifact.manifest.recipe.hash,
+            recipe_hash=prepared.reranker.manifest.recipe.hash,
+            mapping_hash=prepared.mapping_hash,
+            templates=templates,
+            built_at=datetime.now(UTC),
+            documents=documents,
+            rejected=rejected,
+            builder_version=version("rerank-sidecar"),
+            gates=tuple(records),
+            engine=f"{prepared.dialect.name} {prepared.dialect.version}",
+        )
+
+    def _report(
+        self,
+        before: str | None,
+        rejects: Rejects,
+        records: list[GateRecord],
+        documents: int,
+        *,
+        swapped: bool,
+    ) -> Report:
+        seconds = time.monotonic() - self._started_s
+        return Report(
+            alias=self._plan.alias,
+            index=self._job.index,
+            replaced=before if swapped else None,
+            swapped=swapped,
+            documents=documents,
+            rejected=rejects.count,
+            rejects_file=str(rejects.path) if rejects.count else None,
+            unknown_columns=tuple(self._composer.unknown_columns),
+            resumed_from=self._job.resumed_from,
+            retries=self._sent.retries,
+            requests=self._sent.requests,
+            sent_bytes=self._sent.bytes,
+            seconds=seconds,
+            documents_per_second=self._sent.written / seconds,
+            busy_s=self._clock.busy_s,
+            builder_cpu_s=time.process_time() - self._cpu_s,
+            cluster_cpu_s=server_cpu_s(self._client) - self._server_cpu_s,
+            gates=tuple(records),
+        )
 
 
-def _nothing_good(catalogue: Path, rejects: Rejects) -> InputError:
+class _NothingGood(InputError):
+    """Not one row became a document."""
+
+
+def _nothing_good(name: str, rejects: Rejects) -> InputError:
     if rejects.first is None:
-        return InputError(str(catalogue), "has no rows")
-    return InputError(
-        str(catalogue),
+        return _NothingGood(name, "has no rows")
+    return _NothingGood(
+        name,
         f"has no good row; line {rejects.first.line}: {rejects.first.reason}; "
         f"all {rejects.count} are in {rejects.path}",
     )
+
+
+def _release_of(behind: tuple[str, dict[str, object]] | None) -> Release | None:
+    """The live index's; None where it has none that can be read."""
+    if behind is None:
+        return None
+    try:
+        return read_release(*behind)
+    except ReleaseError:
+        return None
+
+
+def _queries_beside(prepared: Prepared) -> Path | None:
+    """The queries of a catalogue that lies in a BEIR folder."""
+    if not isinstance(prepared.input, Files):
+        return None
+    folders = {path.parent for path in prepared.input.paths}
+    folder = min(folders)
+    return folder if len(folders) == 1 and any(folder.glob("queries.jsonl*")) else None

@@ -24,6 +24,8 @@ class Row:
     """About what it takes in the file, uncompressed."""
     unread: tuple[str, ...] = ()
     """Columns that the catalogue has and nobody asked for."""
+    file: str = ""
+    """Which of several files it is from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,12 @@ class Reject:
     reason: str
     row: object
     """The row, or the head of what could not be read as one."""
+    file: str = ""
+    """Which of several files it is from."""
+    number: int = 0
+    """Of the row in the whole input, from 1; by it a resumed build tells which it has already."""
+    error: object = None
+    """The cluster's own error, where it is the cluster that refused."""
 
 
 Rows: TypeAlias = Generator[Row | Reject, None, None]

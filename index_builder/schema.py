@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
 
 from rerank_core import records
+from rerank_core.cluster.vectors import VectorField
 from rerank_core.errors import ConfigError
 
 FieldType = Literal["text", "keyword", "number", "boolean"]
-RESERVED = ("vector", "rerank_text")
+RESERVED = ("vector", "rerank_text", "content_hash")
 """Fields that the builder writes itself."""
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
@@ -70,6 +71,8 @@ class Schema:
     """The column with the product's key."""
     language: str = "english"
     """Of the texts; any that the cluster's ``stemmer`` token filter knows."""
+    vector: VectorField = field(default_factory=VectorField)
+    """How the vectors are held: ``[vector]`` with engine, type, space, m, ef_construction."""
 
     def __post_init__(self) -> None:
         for name in self.fields:
@@ -81,6 +84,14 @@ class Schema:
                 raise ValueError(f"fields.{name}: the builder writes this field itself")
         if not any(field.type in ("text", "keyword") for field in self.fields.values()):
             raise ValueError("fields: at least one must be of type text or keyword")
+
+    def as_indexed(self) -> Schema:
+        """The same for rows that are read from an index: its fields are the columns."""
+        plain = {
+            name: replace(kind, column=None, list_separator=None)
+            for name, kind in self.fields.items()
+        }
+        return replace(self, fields=plain, id="_id")
 
     def column(self, name: str) -> str:
         """The column that field `name` is read from."""

@@ -18,7 +18,7 @@ import pytest
 from opensearchpy import OpenSearch
 from typer.testing import CliRunner, Result
 
-from index_builder.__main__ import app
+from index_builder.commands import app
 from index_builder.interrupts import Terminated, sigterm_interrupts
 from rerank_core.cluster.connection import connect
 from rerank_core.cluster.settings import ClusterSettings
@@ -64,7 +64,7 @@ def start(cluster: ClusterSettings, tmp_path: Path) -> Iterator[Start]:
         environ = {key: value for key, value in os.environ.items() if key != "OPENSEARCH_URL"}
         root = str(Path(__file__).parents[2])
         process = subprocess.Popen(
-            [sys.executable, "-m", "index_builder", "rebuild", *arguments],
+            [sys.executable, "-m", "index_builder", "rebuild", *arguments, "--json"],
             cwd=tmp_path,
             env={**environ, "PYTHONPATH": root, **({"OPENSEARCH_URL": url} if url else {})},
             stdout=subprocess.PIPE,
@@ -93,11 +93,12 @@ def write_shop(folder: Path, count: int = 3) -> str:
     return "shop.jsonl"
 
 
-def await_progress(process: subprocess.Popen[str]) -> None:
-    """Returns once the first documents are written."""
+def await_progress(process: subprocess.Popen[str], documents: int = 2048) -> None:
+    """Returns once that many documents are written."""
     assert process.stderr is not None
     for line in process.stderr:
-        if re.search(r"[\d,]+ documents, ", line):
+        told = re.search(r"([\d,]+) documents, ", line)
+        if told and int(told[1].replace(",", "")) >= documents:
             return
     pytest.fail(f"ended without progress: {process.wait()}")
 
@@ -149,7 +150,9 @@ def invoke(
     monkeypatch.chdir(tmp_path)
 
     def invoke(*arguments: str, url: str = cluster.url) -> Result:
-        return CliRunner().invoke(app, ["rebuild", *arguments], env={"OPENSEARCH_URL": url})
+        return CliRunner().invoke(
+            app, ["rebuild", *arguments, "--json"], env={"OPENSEARCH_URL": url}
+        )
 
     return invoke
 
@@ -157,13 +160,17 @@ def invoke(
 def test_help_names_every_option_and_exit_code(invoke: Callable[..., Result]) -> None:
     """Enough to go on without the source."""
     result = invoke("--help")
+    whole = CliRunner().invoke(app, ["--help"])
 
-    assert result.exit_code == 0
+    assert (result.exit_code, whole.exit_code) == (0, 0)
     options = ["alias", "schema", "encoder", "reranker", "rejects", "vector-engine", "shards"]
-    for option in [*options, "replicas"]:
+    options += ["replicas", "resume", "max-rejects", "duplicates", "changes", "min-recall", "json"]
+    for option in options:
         assert f"--{option}" in result.stdout
-    for exit_code in (0, 1, 2, 3, 4, 130, 143):
-        assert re.search(rf"\b{exit_code}: ", result.stdout)
+    for exit_code in (0, 1, 2, 3, 4, 5, 130, 143):
+        assert re.search(rf"\b{exit_code}: ", whole.stdout)
+    for command in ("rebuild", "update", "apply", "versions", "rollback", "prune", "doctor"):
+        assert f" {command} " in whole.stdout
 
 
 @pytest.mark.parametrize(
@@ -255,7 +262,7 @@ def test_a_killed_build_leaves_the_alias_and_the_next_one_works(
     feeder = threading.Thread(target=feed, args=(endless, 5000))
     feeder.start()
 
-    await_progress(process)  # 2,048 are written; the end of the catalogue never comes
+    await_progress(process)  # the end of the catalogue never comes
     process.send_signal(signal.SIGKILL)
 
     assert process.wait() == -signal.SIGKILL
@@ -298,19 +305,19 @@ def test_an_interrupt_ends_in_order_and_leaves_the_alias(  # noqa: PLR0917  fixt
     signal_number: signal.Signals,
     expected: int,
 ) -> None:
-    """Ctrl-C and SIGTERM: a word on what became of the index, no traceback, nothing left behind."""
+    """Ctrl-C and SIGTERM: a word on what became of the index and how to go on, no traceback."""
     for _ in range(builds_before):
         assert finish(start(write_shop(tmp_path), "--alias", alias, *models))[0] == 0
     before = indexes(client, alias)
-    process = start(write_shop(tmp_path, 40_000), "--alias", alias, *models)
+    process = start(write_shop(tmp_path, 60_000), "--alias", alias, *models)
 
-    await_progress(process)
+    await_progress(process, 10_000)
     process.send_signal(signal_number)
     code, stdout, stderr = finish(process)
 
     assert (code, stdout) == (expected, "")
-    assert "was not finished and is deleted; the alias was not touched" in stderr
+    assert re.search(r"has all rows up to [\d,]+; go on with the same command and --resume", stderr)
     assert stderr.splitlines()[-1] == "index_builder: interrupted"
     assert "Traceback" not in stderr
-    assert indexes(client, alias) == before
+    assert len(indexes(client, alias)) == len(before) + 1
     assert not before or standing(client, alias) == before

@@ -35,7 +35,10 @@ def read(
         documents = list(read_documents(rows(items), composer, rejects))
     lines = path.read_text().splitlines() if path.exists() else []
     assert len(lines) == rejects.count
-    return documents, [json.loads(line) for line in lines]
+    found = [json.loads(line) for line in lines]
+    for reject in found:
+        assert reject.pop("number") > 0
+    return documents, found
 
 
 def test_a_row_becomes_fields_and_the_two_models_texts(tmp_path: Path) -> None:
@@ -45,7 +48,7 @@ def test_a_row_becomes_fields_and_the_two_models_texts(tmp_path: Path) -> None:
     [document], rejected = read(tmp_path, [row])
 
     assert document == Document(
-        "a", {"title": "Oak  table", "brand": "Holz"}, "Oak table Holz", "Oak table", row
+        "a", {"title": "Oak  table", "brand": "Holz"}, "Oak table Holz", "Oak table", row, 1
     )
     assert rejected == []
 
@@ -231,3 +234,20 @@ def test_a_rejects_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> No
         pytest.raises(ConfigError, match=r"rejects file .*No such file or directory"),
     ):
         rejects.add(Reject(1, "a", "bad", {}))
+
+
+def test_rejects_of_settled_rows_stay_when_a_build_goes_on(tmp_path: Path) -> None:
+    """Rows 2 and 5 are settled; 9 comes again, and the last line was torn by the kill."""
+    path = tmp_path / "rejects.jsonl"
+    with Rejects(path) as rejects:
+        for number in (2, 9, 5):
+            error = {"type": "x"} if number == 5 else None
+            rejects.add(Reject(number, None, "bad", {}, number=number, error=error))
+    with path.open("a") as file:
+        file.write('{"line": 10, "num')
+
+    with Rejects(path, keep=5) as rejects:
+        assert (rejects.count, rejects.refused) == (2, 1)
+        rejects.add(Reject(9, None, "bad", {}, number=9))
+
+    assert [json.loads(line)["number"] for line in path.read_text().splitlines()] == [2, 5, 9]

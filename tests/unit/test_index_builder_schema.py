@@ -8,7 +8,11 @@ import pytest
 
 from index_builder.mapping import index_body, mapping_hash, restored_settings
 from index_builder.schema import BEIR, Field, Schema, read_schema
+from rerank_core.cluster.dialect import ElasticsearchDialect, OpenSearchDialect
+from rerank_core.cluster.vectors import VectorField
 from rerank_core.errors import ConfigError
+
+OPENSEARCH = OpenSearchDialect("3.5.0")
 
 
 def read(tmp_path: Path, text: str) -> Schema:
@@ -79,7 +83,7 @@ def test_a_schema_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 def test_the_mapping_has_the_fields_and_refuses_others() -> None:
     """Text is searched by words, keywords also whole; the reranker's text is only stored."""
-    body = index_body(BEIR, dimensions=384, vector_engine="lucene", shards=2)
+    body = index_body(BEIR, dimensions=384, dialect=OPENSEARCH, shards=2)
 
     words = {"type": "text", "analyzer": "product", "search_analyzer": "query"}
     assert body["mappings"] == {
@@ -92,10 +96,16 @@ def test_the_mapping_has_the_fields_and_refuses_others() -> None:
             "category": {**words, "fields": {"keyword": {"type": "keyword"}}},
             "price_cents": {"type": "double"},
             "rerank_text": {"type": "keyword", "index": False, "doc_values": False},
+            "content_hash": {"type": "keyword", "index": False, "doc_values": False},
             "vector": {
                 "type": "knn_vector",
                 "dimension": 384,
-                "method": {"name": "hnsw", "engine": "lucene", "space_type": "cosinesimil"},
+                "method": {
+                    "name": "hnsw",
+                    "engine": "lucene",
+                    "space_type": "cosinesimil",
+                    "parameters": {"m": 16, "ef_construction": 100},
+                },
             },
         },
     }
@@ -106,7 +116,7 @@ def test_the_mapping_has_the_fields_and_refuses_others() -> None:
 
 def test_loading_settings_are_all_restored() -> None:
     """No refreshes and no replicas while loading; afterwards nothing of it is left."""
-    index = index_body(BEIR, 384, "lucene", shards=1)["settings"]["index"]
+    index = index_body(BEIR, 384, OPENSEARCH, shards=1)["settings"]["index"]
     assert index["refresh_interval"] == "-1"
     assert index["number_of_replicas"] == 0
 
@@ -118,26 +128,49 @@ def test_loading_settings_are_all_restored() -> None:
 
 
 @pytest.mark.parametrize(
-    ("schema", "dimensions", "engine"),
+    ("schema", "dimensions"),
     [
-        (BEIR, 32, "lucene"),
-        (BEIR, 384, "faiss"),
-        (Schema(BEIR.fields, language="german"), 384, "lucene"),
-        (Schema({**BEIR.fields, "title": Field("text", boost=4)}), 384, "lucene"),
-        (Schema({**BEIR.fields, "size": Field("keyword")}), 384, "lucene"),
+        (BEIR, 32),
+        (Schema(BEIR.fields, vector=VectorField(engine="faiss")), 384),
+        (Schema(BEIR.fields, language="german"), 384),
+        (Schema({**BEIR.fields, "title": Field("text", boost=4)}), 384),
+        (Schema({**BEIR.fields, "size": Field("keyword")}), 384),
     ],
 )
 def test_the_mapping_hash_tells_indexes_apart_that_search_otherwise(
-    schema: Schema, dimensions: int, engine
+    schema: Schema, dimensions: int
 ) -> None:
     """Dimensions, engine, language, boosts and fields all count."""
-    usual = mapping_hash(index_body(BEIR, 384, "lucene", shards=1))
+    usual = mapping_hash(index_body(BEIR, 384, OPENSEARCH, shards=1))
 
-    assert mapping_hash(index_body(schema, dimensions, engine, shards=1)) != usual
+    assert mapping_hash(index_body(schema, dimensions, OPENSEARCH, shards=1)) != usual
 
 
 def test_the_mapping_hash_does_not_know_shards() -> None:
     """How an index is spread does not change what it finds."""
-    one = mapping_hash(index_body(BEIR, 384, "lucene", shards=1))
+    one = mapping_hash(index_body(BEIR, 384, OPENSEARCH, shards=1))
 
-    assert mapping_hash(index_body(BEIR, 384, "lucene", shards=5)) == one
+    assert mapping_hash(index_body(BEIR, 384, OPENSEARCH, shards=5)) == one
+
+
+def test_texts_do_without_filters_that_the_cluster_lacks() -> None:
+    """Elasticsearch for tests has lowercase alone."""
+    body = index_body(
+        BEIR, 384, ElasticsearchDialect("9.2.0"), 1, ("stemmer", "asciifolding", "limit")
+    )
+
+    words = {"type": "custom", "tokenizer": "standard", "filter": ["lowercase"]}
+    assert body["settings"]["analysis"] == {
+        "filter": {},
+        "analyzer": {"product": words, "query": words},
+    }
+
+
+def test_the_vector_field_is_read_and_its_faults_are_named(tmp_path: Path) -> None:
+    """From the table ``[vector]``."""
+    fields = '[fields.title]\ntype = "text"\n[vector]\n'
+    schema = read(tmp_path, fields + 'engine = "faiss"\ntype = "fp16"\nm = 24')
+    assert schema.vector == VectorField(engine="faiss", type="fp16", m=24)
+    for line, fault in (("m = 1", "m must be 2 to 512"), ('type = "int4"', "vector.type")):
+        with pytest.raises(ConfigError, match=fault):
+            read(tmp_path, fields + line)

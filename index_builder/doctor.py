@@ -1,0 +1,199 @@
+"""What is wrong with the cluster or an alias's indexes, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from opensearchpy import OpenSearch
+
+from index_builder.lock import read_lock
+from index_builder.schema import RESERVED, Schema
+from index_builder.versions import Version, list_versions
+from rerank_core.cluster.dialect import Dialect, detect
+from rerank_core.cluster.failures import cluster_errors
+from rerank_core.cluster.release import Release
+from rerank_core.errors import ClusterRefused
+
+_MANY_SEGMENTS = 10
+_NATIVE_SHARE = 0.5  # of memory beside the heap: knn.memory.circuit_breaker.limit as it comes
+_NOT_FOUND = 404
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    level: Literal["good", "advice", "fault"]
+    about: str
+    detail: str
+
+
+def examine(client: OpenSearch, alias: str, schema: Schema | None) -> list[Finding]:
+    """Everything that was looked at. Raises `ConfigError` and `ClusterError`.
+
+    `schema` is what the next build would use; None: not compared.
+    """
+    dialect = detect(client)
+    versions = list_versions(client, alias)
+    live = next((version for version in versions if version.live), None)
+    found = [*_cluster(client, dialect), *_versions(client, alias, versions, live)]
+    if live is not None:
+        with cluster_errors(f"looking at {live.index}"):
+            body = client.indices.get(index=live.index)[live.index]
+        found += _settings(client, live, body)
+        found += _memory(client, live, body)
+        found += _mapping(live, body, schema)
+        if live.release is not None:
+            found += _templates(client, dialect, live, live.release)
+    return found
+
+
+def graph_bytes(documents: int, dimensions: int, m: int, bytes_a_number: float) -> int:
+    """What an HNSW graph with its vectors takes in memory: OpenSearch's own estimate.
+
+    1.1 * (bytes of a vector + 8 * m) * vectors.
+    """
+    return round(1.1 * (bytes_a_number * dimensions + 8 * m) * documents)
+
+
+def _cluster(client: OpenSearch, dialect: Dialect) -> Iterator[Finding]:
+    yield Finding("good", "cluster", f"{dialect.name} {dialect.version}")
+    with cluster_errors("asking for health and nodes"):
+        health = client.cluster.health()
+        nodes = client.nodes.info(metric="plugins,os,jvm")["nodes"]
+    level: Literal["good", "fault"] = "fault" if health["status"] == "red" else "good"
+    yield Finding(
+        level, "health", f"{health['status']}, {health['number_of_data_nodes']} data nodes"
+    )
+    if dialect.name == "opensearch":
+        for node in nodes.values():
+            plugins = {plugin["name"]: plugin["version"] for plugin in node.get("plugins", [])}
+            if "opensearch-knn" not in plugins:
+                yield Finding(
+                    "fault", f"node {node['name']}", "has no plugin opensearch-knn; install it"
+                )
+            elif not plugins["opensearch-knn"].startswith(node["version"]):
+                yield Finding(
+                    "fault",
+                    f"node {node['name']}",
+                    f"is {node['version']}, its plugin opensearch-knn {plugins['opensearch-knn']}",
+                )
+    if not dialect.templates:
+        yield Finding("advice", "templates", f"the sidecar does not search {dialect.name}")
+
+
+def _versions(
+    client: OpenSearch, alias: str, versions: list[Version], live: Version | None
+) -> Iterator[Finding]:
+    if live is None:
+        yield Finding("fault", f"alias {alias}", "stands for no index that this program built")
+    elif live.release is None:
+        yield Finding("fault", live.index, "is live and has no release record; rebuild")
+    else:
+        built = f"{live.release.built_at:%Y-%m-%d %H:%M}, encoder {live.release.encoder_name}"
+        yield Finding("good", live.index, f"live, {live.documents:,} documents, built {built}")
+        if live.documents != live.release.documents:
+            yield Finding(
+                "advice",
+                live.index,
+                f"counts {live.documents:,} documents, when built {live.release.documents:,}",
+            )
+    unfinished = [version for version in versions if not version.release and not version.building]
+    for version in unfinished:
+        yield Finding(
+            "advice",
+            version.index,
+            f"unfinished, {version.size_bytes >> 20} MB; resume its build, or "
+            f"prune --alias {alias} --unfinished",
+        )
+    finished = [version for version in versions if version.release]
+    if live is not None and len(finished) < 2:
+        yield Finding("advice", f"alias {alias}", "has no version before to roll back to")
+    lock = read_lock(client, alias)
+    if lock is not None:
+        held = lock["_source"]
+        ended = datetime.fromisoformat(held["expires_at"]) < datetime.now(UTC)
+        state = "ran out; its builder is dead" if ended else "runs"
+        yield Finding("advice", f"alias {alias}", f"build by {held['owner']} {state}")
+
+
+def _settings(client: OpenSearch, live: Version, body: Mapping[str, Any]) -> Iterator[Finding]:
+    settings = body["settings"]["index"]
+    if settings.get("refresh_interval") == "-1":
+        yield Finding("fault", live.index, "refresh_interval is -1: writes are not seen; unset it")
+    if settings.get("number_of_replicas") == "0":
+        yield Finding("advice", live.index, "has no replica: a node that fails takes it away")
+    with cluster_errors(f"counting segments of {live.index}"):
+        shards = client.indices.segments(index=live.index)["indices"][live.index]["shards"]
+    most = max(len(copy["segments"]) for copies in shards.values() for copy in copies)
+    if most > _MANY_SEGMENTS:
+        yield Finding(
+            "advice",
+            live.index,
+            f"a shard has {most} segments, each with a graph of its own; force-merge when quiet",
+        )
+
+
+def _memory(client: OpenSearch, live: Version, body: Mapping[str, Any]) -> Iterator[Finding]:
+    field = body["mappings"].get("properties", {}).get("vector", {})
+    dimensions = int(field.get("dimension") or field.get("dims") or 0)
+    method = field.get("method", field.get("index_options", {}))
+    parameters = method.get("parameters", method)
+    m = int(parameters.get("m", 16))
+    need = graph_bytes(live.documents, dimensions, m, 4)
+    with cluster_errors("asking nodes for memory"):
+        nodes = client.nodes.stats(metric="os,jvm")["nodes"].values()
+    beside = [
+        node["os"]["mem"]["total_in_bytes"] - node["jvm"]["mem"]["heap_max_in_bytes"]
+        for node in nodes
+    ]
+    native = method.get("engine") == "faiss"
+    room = sum(beside) * (_NATIVE_SHARE if native else 1)
+    copies = 1 + int(body["settings"]["index"].get("number_of_replicas", 0))
+    copies = min(copies, len(beside))
+    where = "k-NN's native memory" if native else "memory beside the heaps, which caches files"
+    detail = (
+        f"vectors and graph need {need * copies / 2**20:,.0f} MB in {copies} copies, {where} is "
+        f"{room / 2**20:,.0f} MB"
+    )
+    if need * copies > room:
+        yield Finding("fault", live.index, f"{detail}; add memory, or vector.type on-disk or byte")
+    else:
+        yield Finding("good", live.index, detail)
+
+
+def _mapping(live: Version, body: Mapping[str, Any], schema: Schema | None) -> Iterator[Finding]:
+    if schema is None:
+        return
+    there = set(body["mappings"].get("properties", {})) - set(RESERVED)
+    if strange := sorted(there - set(schema.fields)):
+        yield Finding("advice", live.index, f"has fields not in the schema: {', '.join(strange)}")
+    if missing := sorted(set(schema.fields) - there):
+        yield Finding(
+            "advice", live.index, f"lacks fields of the schema, rebuild: {', '.join(missing)}"
+        )
+    if not strange and not missing:
+        yield Finding("good", live.index, "has the fields of the schema")
+
+
+def _templates(
+    client: OpenSearch, dialect: Dialect, live: Version, release: Release
+) -> Iterator[Finding]:
+    if not dialect.templates:
+        return
+    for template_id in release.templates.values():
+        try:
+            with cluster_errors(f"looking for {template_id}"):
+                client.get_script(id=template_id)
+        except ClusterRefused as refusal:
+            if refusal.status != _NOT_FOUND:
+                raise
+            yield Finding(
+                "fault",
+                live.index,
+                f"search template {template_id} is gone; rollback --to {live.index} cannot bring "
+                "it back while live: rebuild, or put it back",
+            )
