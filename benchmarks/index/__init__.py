@@ -1,0 +1,1 @@
+"""Building an index beside the usual scripts."""
