@@ -21,6 +21,7 @@ from benchmarks.engine.tables import (
     summary,
     trial_table,
 )
+from benchmarks.index.command import index
 from benchmarks.results import require_writable, write_result
 from rerank_core.errors import ConfigError, InputError, RerankError, SetupError
 
@@ -37,6 +38,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 @app.callback()
 def describe() -> None:
     """Measures speed and quality on real parts; raw samples go to a file of their own."""
+
+
+app.command()(index)
 
 
 @app.command()
