@@ -73,6 +73,10 @@ def teacher_runs(
     for name in ("teacher", "cosine"):
         path = kept / f"{name}.{role}.trec.gz"
         if not path.is_file():
+            if name == "teacher" and role == "select":
+                _keep(read_run(done["teacher"].folder / teachers.SELECT), path)
+                found[name] = _read(path)
+                continue
             if name == "cosine":
                 one = CosineTeacher("minilm", recipe.student.text)
             else:

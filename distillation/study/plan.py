@@ -42,7 +42,7 @@ class Plan:
     human: str
     """The arm on human labels alone."""
     teacher: str
-    """Recipe of the arm whose teacher is the one to pass."""
+    """The recipe whose teacher is the one to pass."""
     arms: tuple[Arm, ...]
 
 
