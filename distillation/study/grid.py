@@ -69,7 +69,7 @@ def teacher_runs(
     kept: Path,
 ) -> dict[str, Run]:
     """The teacher's and the cosine's run on a role."""
-    found = {}
+    found: dict[str, Run] = {}
     for name in ("teacher", "cosine"):
         path = kept / f"{name}.{role}.trec.gz"
         if not path.is_file():
