@@ -194,6 +194,5 @@ def _templates(
             yield Finding(
                 "fault",
                 live.index,
-                f"search template {template_id} is gone; rollback --to {live.index} cannot bring "
-                "it back while live: rebuild, or put it back",
+                f"search template {template_id} is gone; put it back, or rebuild",
             )

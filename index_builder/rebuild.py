@@ -169,10 +169,20 @@ class _Rebuild:
             self._released = True
             swap_alias(client, plan.alias, before, job.index, self._progress)
             job.done()
-            # What came while the alias moved.
-            with self._clock.timed("changes"):
-                changes.replay(job.index)
+            self._replay_last(changes)
         return self._report(before, rejects, records, accepted, swapped=swapped)
+
+    def _replay_last(self, changes: ChangeFile) -> None:
+        """What came while the alias moved."""
+        try:
+            with self._clock.timed("changes"):
+                changes.replay(self._job.index)
+        except BaseException:
+            self._progress.note(
+                f"alias {self._plan.alias} stands for {self._job.index}; the last changes may not "
+                f"be in it: python -m index_builder apply {self._plan.changes}"
+            )
+            raise
 
     def _writing(self) -> Writing:
         prepared = self._prepared

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from local_cluster.distribution import DISTRIBUTIONS
 from local_cluster.node import LocalCluster
 from rerank_core.errors import RerankError
 
@@ -26,10 +27,15 @@ def run(
         Path | None,
         typer.Option(envvar="RERANK_CACHE", help="Where the installed server is kept."),
     ] = None,
+    kind: Annotated[
+        Literal["opensearch", "elasticsearch"], typer.Option(help="Which server.")
+    ] = "opensearch",
 ) -> None:
     """Starts a node, prints its url, and keeps it until Ctrl-C; its data is then gone."""
     try:
-        with LocalCluster.start(cache=cache, port=port) as cluster:
+        with LocalCluster.start(
+            cache=cache, port=port, distribution=DISTRIBUTIONS[kind]
+        ) as cluster:
             print(cluster.url, flush=True)
             cluster.wait()
     except RerankError as error:
