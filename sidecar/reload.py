@@ -9,6 +9,7 @@ import structlog
 
 from rerank_core.errors import ConfigError, RerankError
 from sidecar.config import Settings
+from sidecar.heap import trim_heap
 from sidecar.live import Standing
 from sidecar.models import Models, load_models
 from sidecar.service import Ground
@@ -84,6 +85,7 @@ class Reloader:
             load_models, settings.models, self._ground.engine, shelf.kept
         )
         shelf.put(models)
+        await asyncio.to_thread(trim_heap)
         self._metrics.show_models(models)
         return models
 

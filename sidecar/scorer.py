@@ -153,6 +153,7 @@ class Scorer:
                 # Without effect on a stream that ended; what a cancelled call left behind is
                 # dropped.
                 stream.cancel()
+                ticket.late = stream.ended is Ended.DEADLINE
                 times = stream.times
                 stages.add_sequence(
                     {

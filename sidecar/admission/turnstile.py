@@ -16,9 +16,12 @@ from rerank_core.errors import OverloadError
 # the end of a request, more makes those inside wait for each other.
 _BUSY_MS = 50.0
 
-# Of what a newcomer is foretold to take; who waits already is held to the bare estimate, or else
-# every small slip would send somebody away.
+# On what a newcomer is foretold to take. It grows while those who were let in end late, and shrinks
+# slowly while they do not: one late request costs as much as twenty that could have been let in.
 _HEADROOM = 1.15
+_MOST_HEADROOM = 2.5
+_GROWTH = 1.1
+_DECAY = 0.995
 
 # Of its time: how long a request that is alone too much for its budget may wait for a part of it.
 _PARTIAL_WAIT = 0.1
@@ -43,6 +46,8 @@ class Ticket:
     """Too much for its budget even alone."""
     left: float = 1.0
     """Share of the work that is not done."""
+    late: bool = False
+    """The deadline came before the end of the work."""
     called: asyncio.Future[None] = field(default_factory=asyncio.Future)
 
     @property
@@ -75,6 +80,7 @@ class Turnstile:
         self._had: dict[str, float] = {}
         """Where each client's next request stands."""
         self._numbers = 0
+        self._headroom = _HEADROOM
 
     @property
     def waiting(self) -> int:
@@ -96,7 +102,7 @@ class Turnstile:
     async def turn(
         self, client: str, priority: Priority, work_ms: float, deadline: float
     ) -> AsyncIterator[Ticket]:
-        """Waits for a place and holds it for the block, which keeps `left` up to date.
+        """Waits for a place and holds it for the block, which keeps `left` and `late` up to date.
 
         Raises `OverloadError` as soon as the deadline cannot be met. Cancelling gives the place up.
         """
@@ -131,7 +137,8 @@ class Turnstile:
 
     def _refuse_late(self, newcomer: Ticket | None = None) -> None:
         """Sends away, first to last, who would not be done in time; each makes room behind."""
-        at = self._clock() + self._inside_ms(Priority.INTERACTIVE) / self._workers / 1e3
+        now = self._clock()
+        at = now + self._inside_ms(Priority.INTERACTIVE) / self._workers / 1e3
         batch = False
         kept = []
         for ticket in self._waiting:
@@ -141,9 +148,9 @@ class Turnstile:
                 at += self._batch_ms() / self._workers / 1e3
             took_s = ticket.work_ms / self._workers / 1e3
             ends = at + took_s
-            if ticket is newcomer:
-                now = self._clock()
-                ends = now + (ends - now) * _HEADROOM
+            # Who waits already is held to less, or else every small slip would send somebody away.
+            headroom = self._headroom if ticket is newcomer else self._headroom / _HEADROOM
+            ends = now + (ends - now) * headroom
             if ends > ticket.deadline and not ticket.partial:
                 self._refuse(ticket)
                 continue
@@ -175,12 +182,21 @@ class Turnstile:
     def _leave(self, ticket: Ticket) -> None:
         if ticket in self._inside:
             self._inside.discard(ticket)
+            self._learn(ticket)
         elif ticket in self._waiting:  # its caller went away
             self._waiting.remove(ticket)
             self._had[ticket.client] -= ticket.work_ms
         self._refuse_late()
         self._call()
         self._forget()
+
+    def _learn(self, ticket: Ticket) -> None:
+        if ticket.partial:
+            return  # late as foretold
+        if ticket.late:
+            self._headroom = min(self._headroom * _GROWTH, _MOST_HEADROOM)
+        else:
+            self._headroom = max(self._headroom * _DECAY, _HEADROOM)
 
     def progressed(self) -> None:
         """Work inside got less: perhaps there is room."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from pathlib import Path
 
@@ -45,7 +46,8 @@ async def test_ten_thousand_requests_stay_within_the_bound(tmp_path):
             assert await _each_once(sidecar.target, bodies) == 1000
         async with httpx.AsyncClient() as client:
             page = (await client.get(f"{sidecar.url}/metrics")).text
-        cached = float(page.split("rerank_score_cache_bytes ")[1].split()[0]) / 2**20
+        (kept,) = re.findall(r"^rerank_score_cache_bytes (\S+)$", page, re.MULTILINE)
+        cached = float(kept) / 2**20
         after = resident_mb(sidecar)
         story = f"{at_start:.0f} MB at the start, {after:.0f} after, {cached:.0f} of it the cache"
         assert cached > 60, story

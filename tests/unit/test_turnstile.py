@@ -159,6 +159,17 @@ async def test_more_than_fits_is_let_in_where_it_need_not_wait(scene):
     assert scene.refused("another")
 
 
+async def test_late_ends_make_it_more_careful(scene):
+    """100 ms that took longer than their 120: the next 100 need 100 x 1.15 x 1.1 = 126.5."""
+    await scene.come("late", work_ms=100, budget_ms=120)
+    scene.ticket.late = True
+    await scene.leave("late", after_ms=121)
+    await scene.come("too tight", work_ms=100, budget_ms=126)
+    await scene.come("in time", work_ms=100, budget_ms=127)
+    assert scene.refused("too tight")
+    assert not scene.refused("in time")
+
+
 async def test_whoever_goes_away_makes_room(scene):
     """A cancelled request leaves before it costs anything."""
     await scene.come("a", work_ms=100, budget_ms=1000)

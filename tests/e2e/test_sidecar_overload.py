@@ -1,0 +1,129 @@
+"""More work than there is room for, against the real process."""
+
+from __future__ import annotations
+
+import asyncio
+
+import grpc
+import pytest
+
+from rerank_proto.rerank.v1 import rerank_pb2 as pb
+from sidecar.security.keys import new_key
+from tests.serving_load import METHOD, load, requests, saturate
+from tests.sidecar_process import PATIENCE_S, running
+from tests.tiny_models import make_cross_encoder
+
+FLOOD = 120
+BUDGET_S = 3.0
+
+
+def _bearer(key):
+    return [("authorization", f"Bearer {key}")]
+
+
+@pytest.fixture(scope="module")
+def cross(tmp_path_factory):
+    return make_cross_encoder(tmp_path_factory.mktemp("overload") / "cross")
+
+
+async def test_a_flood_harms_its_own_client_alone(cross, tmp_path):
+    """One client asks for far more than fits: the rest is answered in first-stage order at once.
+
+    Another client's requests, sent one after the other amid the flood, are reranked whole.
+    """
+    keys, lines = zip(*(new_key(name) for name in ("greedy", "modest")), strict=True)
+    (tmp_path / "keys.toml").write_text("".join(lines))
+    flags = ["--models.reranker", cross, "--workers", 1, "--limits.score-cache-bytes", 0]
+    flags += ["--keys-file", tmp_path / "keys.toml"]
+    bodies = requests(8, 400, 60)
+    small = requests(5, 20, 10)
+    with running(tmp_path / "run", *flags) as sidecar:
+        async with (
+            grpc.aio.insecure_channel(sidecar.target) as greedy,
+            grpc.aio.insecure_channel(sidecar.target) as modest,
+        ):
+            send = greedy.unary_unary(METHOD)
+            # The first one teaches the server what such work costs here.
+            await send(bodies[0], timeout=PATIENCE_S, metadata=_bearer(keys[0]))
+            flood = [
+                asyncio.ensure_future(
+                    send(bodies[n % 8], timeout=BUDGET_S, metadata=_bearer(keys[0]))
+                )
+                for n in range(FLOOD)
+            ]
+            await asyncio.wait(flood, return_when=asyncio.FIRST_COMPLETED)
+            ask = modest.unary_unary(METHOD)
+            for body in small:
+                content = await ask(body, timeout=PATIENCE_S, metadata=_bearer(keys[1]))
+                answer = pb.RerankResponse.FromString(content)
+                assert (answer.scored, list(answer.degraded)) == (20, [])
+            ended = await asyncio.gather(*flood, return_exceptions=True)
+        answers = [pb.RerankResponse.FromString(item) for item in ended if isinstance(item, bytes)]
+        shed = [item for item in answers if list(item.degraded) == [pb.DEGRADED_REASON_OVERLOAD]]
+        assert shed
+        for answer in shed:
+            assert [item.index for item in answer.documents] == list(range(400))
+            assert answer.scored == 0
+        assert sidecar.logged("bug") == []
+        assert sidecar.errors == ""
+
+
+async def test_overload_is_an_error_where_that_is_asked(cross, tmp_path):
+    """RESOURCE_EXHAUSTED with pushback at once, for a strict call that would wait for too long."""
+    flags = ["--models.reranker", cross, "--workers", 1, "--limits.score-cache-bytes", 0]
+    (body,) = requests(1, 400, 60)
+    strict = pb.RerankRequest.FromString(body)
+    strict.strict = True
+    with running(tmp_path, *flags) as sidecar:
+        async with grpc.aio.insecure_channel(sidecar.target) as channel:
+            send = channel.unary_unary(METHOD)
+            await send(body, timeout=PATIENCE_S)
+            calls = [
+                asyncio.ensure_future(send(strict.SerializeToString(), timeout=BUDGET_S))
+                for _ in range(FLOOD)
+            ]
+            ended = await asyncio.gather(*calls, return_exceptions=True)
+    errors = [error for error in ended if isinstance(error, grpc.aio.AioRpcError)]
+    busy = [error for error in errors if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED]
+    assert busy
+    for error in busy:
+        assert int(dict(error.trailing_metadata())["grpc-retry-pushback-ms"]) > 0
+
+
+async def test_more_calls_than_the_process_bears_are_refused(cross, tmp_path):
+    """RESOURCE_EXHAUSTED, whatever they are: the cap protects the process, not the ranking."""
+    flags = ["--models.reranker", cross, "--workers", 1, "--limits.max-calls", 4]
+    (body,) = requests(1, 400, 60)
+    with running(tmp_path, *flags) as sidecar:
+        channels = [grpc.aio.insecure_channel(sidecar.target) for _ in range(10)]
+        calls = [
+            asyncio.ensure_future(channel.unary_unary(METHOD)(body, timeout=PATIENCE_S))
+            for channel in channels
+        ]
+        ended = await asyncio.gather(*calls, return_exceptions=True)
+        for channel in channels:
+            await channel.close()
+        codes = {error.code() for error in ended if isinstance(error, grpc.aio.AioRpcError)}
+        assert codes == {grpc.StatusCode.RESOURCE_EXHAUSTED}
+        assert any(isinstance(item, bytes) for item in ended)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("budget_ms", [400])
+async def test_goodput_holds_at_twice_and_ten_times_the_capacity(tmp_path, budget_ms):
+    """95 % of the peak, and 99 % of all answers within their deadline; needs an idle machine."""
+    bodies = requests(64, 100, 12)
+    with running(tmp_path, "--limits.score-cache-bytes", 0) as sidecar:
+        await saturate(sidecar.target, 3, 3, bodies)
+        outcome = await saturate(sidecar.target, 5, 3, bodies)
+        capacity = outcome.goodput
+        peak = 0.0
+        for share in (0.8, 1.0, 1.3):
+            outcome = await load(sidecar.target, capacity * share, 15, budget_ms, bodies)
+            peak = max(peak, outcome.goodput)
+        for times in (2, 10):
+            outcome = await load(sidecar.target, capacity * times, 20, budget_ms, bodies)
+            story = f"peak {peak:.1f}/s, at {times}x {outcome.summary()}"
+            assert outcome.goodput >= 0.95 * peak, story
+            assert outcome.late + outcome.errors.total() <= 0.01 * outcome.sent, story
