@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import grpc
+import httpx
 import pytest
 
 from rerank_proto.rerank.v1 import rerank_pb2 as pb
@@ -91,21 +93,29 @@ async def test_overload_is_an_error_where_that_is_asked(cross, tmp_path):
 
 
 async def test_more_calls_than_the_process_bears_are_refused(cross, tmp_path):
-    """RESOURCE_EXHAUSTED, whatever they are: the cap protects the process, not the ranking."""
-    flags = ["--models.reranker", cross, "--workers", 1, "--limits.max-calls", 4]
-    (body,) = requests(1, 400, 60)
-    with running(tmp_path, *flags) as sidecar:
-        channels = [grpc.aio.insecure_channel(sidecar.target) for _ in range(10)]
-        calls = [
-            asyncio.ensure_future(channel.unary_unary(METHOD)(body, timeout=PATIENCE_S))
-            for channel in channels
-        ]
-        ended = await asyncio.gather(*calls, return_exceptions=True)
-        for channel in channels:
-            await channel.close()
-        codes = {error.code() for error in ended if isinstance(error, grpc.aio.AioRpcError)}
-        assert codes == {grpc.StatusCode.RESOURCE_EXHAUSTED}
-        assert any(isinstance(item, bytes) for item in ended)
+    """RESOURCE_EXHAUSTED, on either surface, while others are under way; then there is room."""
+    flags = ["--models.reranker", cross, "--limits.max-calls", 2]
+    (body,) = requests(1, 5, 5)
+    with running(tmp_path, *flags, http=True) as sidecar:
+        host, port = sidecar.url.removeprefix("http://").split(":")
+        held = [socket.create_connection((host, int(port))) for _ in range(2)]
+        for connection in held:  # half a request is a call under way
+            connection.sendall(b"POST /rerank HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{")
+        async with grpc.aio.insecure_channel(sidecar.target) as channel:
+            send = channel.unary_unary(METHOD)
+            async with httpx.AsyncClient() as client, asyncio.timeout(PATIENCE_S):
+                while "under_way 2.0" not in (await client.get(f"{sidecar.url}/metrics")).text:
+                    pass
+                refused = await client.post(f"{sidecar.url}/rerank", json={})
+                assert (refused.status_code, refused.json()["error_type"]) == (429, "overloaded")
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await send(body, timeout=PATIENCE_S)
+                assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+                for connection in held:
+                    connection.close()
+                while "under_way 0.0" not in (await client.get(f"{sidecar.url}/metrics")).text:
+                    pass
+            assert pb.RerankResponse.FromString(await send(body, timeout=PATIENCE_S)).scored == 5
 
 
 @pytest.mark.long
