@@ -22,6 +22,8 @@ from benchmarks.engine.tables import (
     trial_table,
 )
 from benchmarks.index.command import index
+from benchmarks.load import run as load_run
+from benchmarks.load.tables import load_summary, load_table
 from benchmarks.results import require_writable, write_result
 from rerank_core.errors import ConfigError, InputError, RerankError, SetupError
 
@@ -107,6 +109,70 @@ def engine(
     for line in machine_lines(result):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     print(json.dumps(summary(result), separators=(",", ":")))
+
+
+@app.command()
+def load(  # noqa: PLR0913, PLR0917  the options of a command
+    target: Annotated[str, typer.Argument(help="host:port of a running sidecar.")],
+    data: Annotated[
+        Path | None,
+        typer.Argument(help=f"BEIR folder. Default: ${_DATA}, or {_FIRST_SET} in it."),
+    ] = None,
+    rate: Annotated[
+        list[float] | None, typer.Option(help="Requests a second; repeatable. Default: 5.")
+    ] = None,
+    surface: Annotated[str, typer.Option(help="grpc or http.")] = "grpc",
+    text: Annotated[str, typer.Option(help="W1: titles; W2: titles and text.")] = "W1",
+    duration_s: Annotated[float, typer.Option(help="Of each run, warm-up included.")] = 30.0,
+    budget_ms: Annotated[float, typer.Option(help="Deadline of each request.")] = 200.0,
+    candidates: Annotated[int, typer.Option(min=1, help="Products a query.")] = Plan.candidates,
+    requests: Annotated[int, typer.Option(min=1, help="Distinct ones; they take turns.")] = 50,
+    shape: Annotated[
+        str, typer.Option(help="Relative rates of equal slices, such as 1,4,1.")
+    ] = "1",
+    callers: Annotated[
+        int, typer.Option(min=0, help="Closed loop of so many callers; 0: open loop.")
+    ] = 0,
+    out: Annotated[Path | None, typer.Option(help="JSON file for the raw samples.")] = None,
+) -> None:
+    """A running sidecar under load: latency from the intended send time, and goodput.
+
+    The client is a process of its own; a run says why where its figures are not to be believed.
+    The server's score cache answers repeats: switch it off, or give --requests enough. Exit codes
+    as of `engine`.
+    """
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH_IN_A_FILE)
+    notes = Console(stderr=True)
+    try:
+        if out is not None:
+            require_writable(out)
+        result = load_run.measure(
+            load_run.plan(
+                target=target,
+                surface=surface,
+                workload=text,
+                duration_s=duration_s,
+                budget_ms=budget_ms,
+                shape=shape,
+                callers=callers,
+            ),
+            rates=rate or [5.0],
+            workload=load_run.workload(
+                data or _data_of_environment(), text, requests=requests, candidates=candidates
+            ),
+            tell=lambda message: notes.print(message, markup=False, soft_wrap=True),
+        )
+        if out is not None:
+            write_result(result, out)
+    except RerankError as error:
+        notes.print(f"benchmarks: {error}", markup=False, soft_wrap=True)
+        wrong = isinstance(error, SetupError | InputError)
+        raise typer.Exit(_MEND if wrong else 1) from error
+    except KeyboardInterrupt as interrupt:
+        notes.print("benchmarks: interrupted")
+        raise typer.Exit(_INTERRUPTED) from interrupt
+    console.print(load_table(result.runs))
+    print(json.dumps(load_summary(result.runs), separators=(",", ":")))
 
 
 def _data_of_environment() -> Path:

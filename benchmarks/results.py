@@ -107,7 +107,7 @@ class EngineResult:
     absent: tuple[Absent, ...] = field(default=())
 
 
-def write_result(result: EngineResult, path: Path) -> None:
+def write_result(result: object, path: Path) -> None:
     """Writes the file whole or not at all. Raises `ConfigError`."""
     staged = path.with_name(f".{path.name}.new")
     text = json.dumps(to_json(result), indent=1, ensure_ascii=False) + "\n"

@@ -1,0 +1,1 @@
+"""Load on a running sidecar: who asks when, from a process of its own, and what it says."""

@@ -1,0 +1,158 @@
+"""`benchmarks load`: offered rates one after the other, each from a fresh client process."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import get_args
+
+from benchmarks.engine.workload import Workload, draw
+from benchmarks.load.plan import LoadPlan, Surface
+from benchmarks.load.samples import FORMAT, LoadResult, LoadRun, Sample
+from benchmarks.load.sender import Orders
+from benchmarks.load.surfaces import body
+from benchmarks.machine import this_machine
+from rerank_client import ClientError, RerankClient
+from rerank_core.artifact import named_folder
+from rerank_core.errors import ConfigError
+from rerank_core.measures import BeirFolder
+from rerank_core.records import read_json, to_json
+
+_ASK_S = 5.0
+_CAPACITY_S = 3.0
+_CAPACITY_CALLERS = 16
+# Beyond its duration: connecting, and answers that come as late as their budget allows.
+_PATIENCE_S = 60.0
+
+
+@dataclass(frozen=True)
+class _Samples:
+    samples: tuple[Sample, ...]
+
+
+def plan(
+    *,
+    target: str,
+    surface: str,
+    workload: str,
+    duration_s: float,
+    budget_ms: float,
+    shape: str,
+    callers: int,
+) -> LoadPlan:
+    """A plan from words of a command line, its rate still open. Raises `ConfigError`."""
+    for known in get_args(Surface):
+        if surface == known:
+            return LoadPlan(
+                target, known, workload, 0.0, duration_s, budget_ms, _numbers(shape), callers
+            )
+    raise ConfigError(f"surface is {surface!r}; it may be {', '.join(get_args(Surface))}")
+
+
+def _numbers(shape: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(word) for word in shape.split(","))
+    except ValueError as error:
+        raise ConfigError(f"shape is {shape!r}; give numbers such as 1,4,1") from error
+
+
+def workload(folder: Path, name: str, *, requests: int, candidates: int) -> Workload:
+    """Real queries with products of the same catalogue. Raises `ConfigError`."""
+    tokenizer_json = (named_folder("student") / "tokenizer.json").read_text(encoding="utf-8")
+    drawn = draw(BeirFolder(folder), tokenizer_json, requests=requests, candidates=candidates)
+    for one in drawn:
+        if one.name == name:
+            return one
+    raise ConfigError(f"text is {name!r}; it may be {', '.join(one.name for one in drawn)}")
+
+
+def measure(
+    plan: LoadPlan, *, rates: Sequence[float], workload: Workload, tell: Callable[[str], object]
+) -> LoadResult:
+    """One run a rate, lowest first. Raises `ConfigError` where no server answers."""
+    with RerankClient(plan.target, timeout_s=_ASK_S) as client:
+        try:
+            info = client.model_info() if plan.surface == "grpc" else None
+        except ClientError as error:
+            raise ConfigError(f"{plan.target}: no sidecar answers: {error}") from error
+    runs = []
+    for rate in sorted(rates):
+        tell(f"{plan.surface}, {rate:g} a second, {plan.duration_s:g} s")
+        runs.append(hold_run(replace(plan, rate_qps=rate), workload))
+    # Stock HTTP clients have no call that tells.
+    version = info.version if info else None
+    return LoadResult(
+        FORMAT,
+        this_machine(),
+        version.hash if version else "",
+        version.numeric_path if version else "",
+        tuple(runs),
+    )
+
+
+def hold_run(plan: LoadPlan, workload: Workload) -> LoadRun:
+    """One run on a server that is there, and what its client could do beside nothing.
+
+    Raises `ConfigError` where the client cannot reach the server.
+    """
+    bodies = [body(plan.surface, one.query, one.texts) for one in workload.requests]
+    return LoadRun(plan, capacity_qps(plan, bodies), tuple(_send(plan, bodies)))
+
+
+def capacity_qps(plan: LoadPlan, bodies: Sequence[bytes]) -> float:
+    """Requests a second that the client sends and reads, closed loop, to a server of nothing."""
+    with _nothing(plan.surface) as target:
+        alone = replace(
+            plan,
+            target=target,
+            duration_s=_CAPACITY_S,
+            callers=_CAPACITY_CALLERS,
+            budget_ms=_PATIENCE_S * 1e3,
+        )
+        samples = _send(alone, bodies)
+    counted = [one for one in samples if one.intended_s >= alone.warm_up_s]
+    return len(counted) / alone.counted_s
+
+
+def _send(plan: LoadPlan, bodies: Sequence[bytes]) -> list[Sample]:
+    orders = Orders(plan, tuple(base64.b64encode(one).decode("ascii") for one in bodies))
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.load.sender"],
+            input=json.dumps(to_json(orders)),
+            capture_output=True,
+            text=True,
+            timeout=plan.duration_s + plan.budget_ms / 1e3 + _PATIENCE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ConfigError(
+            f"{plan.target}: the client did not end; is a {plan.surface} server there?"
+        ) from error
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
+        raise ConfigError(f"{plan.target}: the client failed: {last[0]}")
+    said = f'{{"samples": {done.stdout}}}'
+    return list(read_json(_Samples, said, "the client", ConfigError).samples)
+
+
+@contextmanager
+def _nothing(surface: Surface) -> Iterator[str]:
+    with subprocess.Popen(  # noqa: S603  a literal of ours
+        [sys.executable, "-m", "benchmarks.load.nothing", surface],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as server:
+        try:
+            port = server.stdout.readline().strip() if server.stdout else ""
+            if not port:
+                raise ConfigError("the server that does nothing did not start")
+            yield f"127.0.0.1:{port}"
+        finally:
+            server.kill()

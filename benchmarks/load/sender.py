@@ -1,0 +1,97 @@
+"""The load client's own process: ``python -m benchmarks.load.sender``, a plan in, samples out.
+
+Its standard input is one JSON object (`Orders`), its standard output the samples as JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gc
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.load.arrivals import shaped
+from benchmarks.load.plan import LoadPlan
+from benchmarks.load.samples import Sample
+from benchmarks.load.surfaces import Asker, asker
+from rerank_core.errors import ConfigError
+from rerank_core.records import read_value, to_json
+
+# The last stretch to a request's time is waited for in the loop: timers are late by a millisecond.
+_NEAR_S = 0.002
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What to send, and the bodies to take turns with, in base64."""
+
+    plan: LoadPlan
+    bodies: tuple[str, ...]
+
+
+async def send(plan: LoadPlan, bodies: Sequence[bytes]) -> list[Sample]:
+    """Every request of the plan, in the order in which they were answered."""
+    async with asker(plan.surface, plan.target, plan.budget_ms) as asking:
+        run = _Run(asking, bodies)
+        if plan.open_loop:
+            await run.openly(shaped(plan.rate_qps, plan.duration_s, plan.shape, plan.seed))
+        else:
+            await asyncio.gather(*(run.again(plan.duration_s) for _ in range(plan.callers)))
+        return run.samples
+
+
+class _Run:
+    def __init__(self, asking: Asker, bodies: Sequence[bytes]) -> None:
+        self._asking = asking
+        self._bodies = bodies
+        self._sent = 0
+        self._began = time.perf_counter()
+        self.samples: list[Sample] = []
+
+    def _now(self) -> float:
+        return time.perf_counter() - self._began
+
+    async def openly(self, arrivals: Sequence[float]) -> None:
+        """Each at its time, whatever became of those before."""
+        under_way: set[asyncio.Task[None]] = set()
+        for intended_s in arrivals:
+            # An event would not say when its time has come.
+            while (wait_s := intended_s - self._now()) > 0:  # noqa: ASYNC110
+                await asyncio.sleep(wait_s - _NEAR_S if wait_s > _NEAR_S else 0)
+            task = asyncio.create_task(self._one(intended_s))
+            under_way.add(task)
+            task.add_done_callback(under_way.discard)
+        while under_way:
+            await asyncio.wait(under_way)
+
+    async def again(self, duration_s: float) -> None:
+        """One caller, who asks again as soon as it is answered."""
+        while (now_s := self._now()) < duration_s:
+            await self._one(now_s)
+
+    async def _one(self, intended_s: float) -> None:
+        body = self._bodies[self._sent % len(self._bodies)]
+        self._sent += 1
+        sent_s = self._now()
+        outcome, detail = await self._asking.ask(body)
+        self.samples.append(Sample(intended_s, sent_s, self._now(), outcome, detail))
+
+
+def main() -> None:
+    """Reads, sends, writes."""
+    orders = read_value(Orders, json.load(sys.stdin), "the orders", ConfigError)
+    bodies = [base64.b64decode(one) for one in orders.bodies]
+    # A collection of garbage would come between a request and its time.
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    samples = asyncio.run(send(orders.plan, bodies))
+    json.dump([to_json(one) for one in samples], sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""One request over a real connection, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+import grpc
+import grpc.aio
+import httpx
+
+from benchmarks.load.plan import Surface
+from benchmarks.load.samples import Outcome
+from rerank_proto.rerank.v1 import rerank_pb2 as pb
+
+METHOD = "/rerank.v1.RerankService/Rerank"
+_PATH = "/v2/rerank"
+_BUDGET = "x-envoy-expected-rq-timeout-ms"
+_DEGRADED = "x-rerank-degraded"
+_GRACE_S = 30.0
+"""For late answers, which are to be seen as late."""
+
+
+class Asker(Protocol):
+    """Sends prepared bodies; safe to use for many at once in one event loop."""
+
+    async def ask(self, body: bytes) -> tuple[Outcome, str]:
+        """What became of it, and why where it is less than all."""
+
+
+def body(surface: Surface, query: str, texts: Sequence[str]) -> bytes:
+    """A request as bytes, so that asking costs the client little."""
+    if surface == "grpc":
+        documents = [pb.Document(id=str(n), text=text) for n, text in enumerate(texts)]
+        return pb.RerankRequest(query=query, documents=documents).SerializeToString()
+    return httpx.Request(
+        "POST", "http://server", json={"model": "", "query": query, "documents": list(texts)}
+    ).content
+
+
+@asynccontextmanager
+async def asker(surface: Surface, target: str, budget_ms: float) -> AsyncIterator[Asker]:
+    """A connection that is there before the first request."""
+    if surface == "grpc":
+        async with grpc.aio.insecure_channel(target) as channel:
+            await channel.channel_ready()
+            yield _Grpc(channel, budget_ms)
+    else:
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+        async with httpx.AsyncClient(
+            base_url=f"http://{target}",
+            limits=limits,
+            timeout=budget_ms / 1e3 + _GRACE_S,
+            trust_env=False,
+        ) as client:
+            await client.get("/health")
+            yield _Http(client, budget_ms)
+
+
+class _Grpc:
+    def __init__(self, channel: grpc.aio.Channel, budget_ms: float) -> None:
+        self._rerank: Any = channel.unary_unary(METHOD)  # bytes in, bytes out
+        self._timeout_s = budget_ms / 1e3
+
+    async def ask(self, body: bytes) -> tuple[Outcome, str]:
+        try:
+            content = await self._rerank(body, timeout=self._timeout_s)
+        except grpc.aio.AioRpcError as error:
+            return "error", error.code().name
+        degraded = pb.RerankResponse.FromString(content).degraded
+        if degraded:
+            return "degraded", ",".join(pb.DegradedReason.Name(reason) for reason in degraded)
+        return "full", ""
+
+
+class _Http:
+    def __init__(self, client: httpx.AsyncClient, budget_ms: float) -> None:
+        self._client = client
+        self._headers = {
+            "content-type": "application/json",
+            _BUDGET: str(max(1, round(budget_ms))),
+        }
+
+    async def ask(self, body: bytes) -> tuple[Outcome, str]:
+        try:
+            answer = await self._client.post(_PATH, content=body, headers=self._headers)
+        except httpx.HTTPError as error:
+            return "error", type(error).__name__
+        if answer.is_error:
+            return "error", str(answer.status_code)
+        reasons = answer.headers.get(_DEGRADED)
+        return ("degraded", reasons) if reasons else ("full", "")
