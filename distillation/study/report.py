@@ -134,6 +134,8 @@ def _page(plan: Plan, role: Role, content: Mapping[str, Any]) -> str:
         lines += ["| claim | effect | p | p (Holm) | verdict |", "|---|---|---|---|---|"]
         for one in content["claims"]:
             verdict = "holds" if one["holds"] else "did not hold"
+            if role == "select":  # checkpoints were chosen here
+                verdict = "no verdict on dev-select"
             cells = [f"{one['name']}: {one['text']}", _difference(one["test"])]
             cells += [f"{one['test']['p_value']:.4f}", f"{one['adjusted_p']:.4f}", verdict]
             lines.append(f"| {' | '.join(cells)} |")
