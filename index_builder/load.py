@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from index_builder.content import ContentHash
@@ -43,14 +43,16 @@ class Loader:
         chunk is settled. At most four chunks, and what the sender holds, are in memory. Raises
         what reading raises, `ScoringError`, `ClusterError`.
         """
-        # Leaving, also by Ctrl-C: the engine closes first, which ends the encoding that the
-        # executor would wait for; then its threads are joined; what they read from closes last.
+        # Leaving, also by Ctrl-C: sender and engine stop first, which ends what the threads would
+        # wait for; then these are joined; what is read from closes last.
         with (
             closing(documents),
+            ThreadPoolExecutor(1, thread_name_prefix="hand-over") as hand_over,
             ThreadPoolExecutor(_ENCODING, thread_name_prefix="encode") as executor,
             Engine() as engine,
+            _stopped_on_failure(sender),
         ):
-            made: deque[tuple[int, Future[list[Item]]]] = deque()
+            made: deque[Future[None]] = deque()
             chunks = chunked(documents)
             while True:
                 with self.clock.timed("read"):
@@ -59,20 +61,21 @@ class Loader:
                     settle = begin(chunk[-1].number)
                     size_bytes = sum(document.row.size_bytes for document in chunk)
                     items = executor.submit(self._items, engine, chunk, settle)
-                    made.append((size_bytes, items))
+                    # Not by this thread, which may wait for rows of a slow source.
+                    made.append(hand_over.submit(self._put, sender, items, size_bytes))
                 while made and (chunk is None or len(made) == _AHEAD):
-                    size_bytes, items = made.popleft()
-                    self._put(sender, items.result())
-                    self.progress.read(size_bytes)
+                    made.popleft().result()
                 if chunk is None:
                     break
             with self.clock.timed("wait for cluster"):
                 sender.drain()
         self.progress.written(sender.sent.written)
 
-    def _put(self, sender: Sender, items: list[Item]) -> None:
+    def _put(self, sender: Sender, items: Future[list[Item]], size_bytes: int) -> None:
+        made = items.result()
         with self.clock.timed("wait for cluster"):
-            sender.put(items)
+            sender.put(made)
+        self.progress.read(size_bytes)
         self.progress.sending(sender.sent)
 
     def _items(
@@ -95,6 +98,15 @@ class Loader:
                 )
                 for document, vector in zip(encoded.documents, encoded.vectors, strict=True)
             ]
+
+
+@contextmanager
+def _stopped_on_failure(sender: Sender) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        sender.close()
+        raise
 
 
 def dead_letter(item: Item, refusal: Refusal) -> Reject:

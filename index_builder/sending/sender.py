@@ -131,6 +131,8 @@ class Sender:
     def _check(self) -> None:
         if self._error is not None:
             raise self._error
+        if self._closing:
+            raise ClusterUnavailable(f"{self._doing}: stopped")
 
     def _tell(self, do: Callable[[], None]) -> None:
         loop, wake = self._loop, self._wake
