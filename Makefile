@@ -72,7 +72,7 @@ DISTILL_DEMO := out/distill-demo
 
 .PHONY: distill-demo
 distill-demo: $(VENV)/.ready ## The whole distillation in miniature on a made-up shop, minutes on a CPU.
-	$(RUN) -m demo make-catalogue $(DISTILL_DEMO)/data/shop --products 1500 --queries 600
+	$(RUN) -m demo make-catalogue $(DISTILL_DEMO)/data/shop --products 800 --queries 320
 	@if [ -n "$${OPENSEARCH_URL:-}" ]; then url=$$OPENSEARCH_URL; else \
 	    coproc NODE { exec $(RUN) -m local_cluster run; }; trap "kill $$NODE_PID" EXIT; \
 	    read -r url <&"$${NODE[0]}"; \
