@@ -161,6 +161,8 @@ def rebuild(  # noqa: PLR0913, PLR0917  one a command line option
             report = build(plan, client, settings, progress)
         if metrics is not None:
             write_metrics(metrics, report)
+        for line in report.lines() if as_json else ():
+            progress.note(line)
     answer(report, report.lines(), as_json=as_json)
     if not report.swapped:
         failed_verdict()
