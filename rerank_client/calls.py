@@ -74,7 +74,7 @@ def rerank(
 
     Always an order of the documents, whatever fails, within the timeout: what was not scored
     follows in first-stage order, and `degraded` says why. With `strict` all of that is raised, and
-    `ValueError` for an id that is no text.
+    `ValueError` or `TypeError` for what cannot be sent.
     """
     fallback = partial(first_stage, tuple(documents), top_n)
     try:
@@ -86,7 +86,7 @@ def rerank(
             strict=strict,
             priority=_PRIORITIES[priority],
         )
-    except ValueError as error:
+    except (TypeError, ValueError) as error:  # protobuf's own words for a value of another type
         if strict:
             raise
         unsendable = InvalidRequestError(str(error), grpc.StatusCode.INVALID_ARGUMENT)

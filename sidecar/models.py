@@ -105,10 +105,10 @@ class ModelShelf:
         return self._models
 
     @property
-    def kept(self) -> tuple[Model, ...]:
-        """All that is in memory, the served ones first."""
-        generations = [models for models in (self._models, self._before) if models is not None]
-        return tuple(served.model for models in generations for served in models.all)
+    def kept(self) -> tuple[AnyServed, ...]:
+        """All that is in memory, the served ones last."""
+        generations = [models for models in (self._before, self._models) if models is not None]
+        return tuple(served for models in generations for served in models.all)
 
     @property
     def models(self) -> Models:
@@ -135,17 +135,20 @@ class ModelShelf:
         return self.reranker(name)
 
 
-def load_models(settings: ModelSettings, engine: Engine, kept: Iterable[Model] = ()) -> Models:
+def load_models(settings: ModelSettings, engine: Engine, kept: Iterable[AnyServed] = ()) -> Models:
     """Loads every model and runs each once, so that no request pays for a first time.
 
-    One that is `kept` in memory already is taken from there. Raises `ArtifactError`, and
+    One that is `kept` in memory already is taken from there, with what was learnt of its work.
+    Raises `ArtifactError`, and
     `ConfigError` where two models would share a name.
     """
     names = [model_name(place) for place in (settings.reranker, *settings.encoders)]
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"models: two are named {name!r}; rename one's folder")
-    known = {model.hash: model for model in kept}
+    kept = tuple(kept)
+    known = {served.model.hash: served.model for served in kept}
+    works = {served.model.hash: served.work for served in kept}
     reranker = _load(settings.reranker, known, CrossEncoder, load_cross_encoder)
     # The cost of an encoder's units is guessed: they are about what the cross-encoder's are, and
     # what they take corrects it. Measuring would hold up the start.
@@ -166,8 +169,11 @@ def load_models(settings: ModelSettings, engine: Engine, kept: Iterable[Model] =
     except ScoringError as error:
         raise ArtifactError(f"models: {error}; the weights of one are broken") from error
     return Models(
-        (Served(names[0], reranker),),
-        tuple(Served(name, encoder) for name, encoder in zip(names[1:], encoders, strict=True)),
+        (Served(names[0], reranker, works.get(reranker.hash, WorkEstimate())),),
+        tuple(
+            Served(name, encoder, works.get(encoder.hash, WorkEstimate()))
+            for name, encoder in zip(names[1:], encoders, strict=True)
+        ),
     )
 
 

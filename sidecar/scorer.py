@@ -16,6 +16,7 @@ from rerank_core.engine import (
     Product,
     Vectors,
 )
+from rerank_core.errors import OverloadError
 from sidecar.admission.estimate import token_lengths
 from sidecar.admission.quota import Quotas
 from sidecar.admission.turnstile import Turnstile
@@ -91,7 +92,11 @@ class Scorer:
         tokens = int(lengths.sum())
         self._quotas.take(job.caller.name, job.caller.quota, tokens)
         foretold_ms = served.work.work_ms(served.model.cost, lengths)
-        found = await self._fresh(served, job, wanted, foretold_ms, stages)
+        try:
+            found = await self._fresh(served, job, wanted, foretold_ms, stages)
+        except OverloadError:
+            self._quotas.give_back(job.caller.name, tokens)
+            raise
         fresh = {missing[at]: logit for at, logit in found.items()}
         if keys:
             self.cache.put({keys[at]: logit for at, logit in fresh.items()})

@@ -57,3 +57,9 @@ class Quotas:
                 wait_ms,
             )
         bucket.tokens -= tokens
+
+    def give_back(self, client: str, tokens: int) -> None:
+        """Of a request that was taken for and sent away: others' load is not the client's."""
+        bucket = self._buckets.get(client)
+        if bucket is not None:
+            bucket.tokens = min(bucket.tokens + tokens, bucket.quota.burst_tokens)

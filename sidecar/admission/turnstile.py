@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from bisect import insort
 from collections.abc import AsyncIterator, Callable
@@ -108,10 +109,19 @@ class Turnstile:
         """
         ticket = self._enqueue(client, priority, work_ms, deadline)
         try:
-            await ticket.called
+            await self._called(ticket)
             yield ticket
         finally:
             self._leave(ticket)
+
+    async def _called(self, ticket: Ticket) -> None:
+        """Until its turn, or its deadline: work inside may take longer than foretold."""
+        left_s = max(0.0, ticket.deadline - self._clock())
+        try:
+            async with asyncio.timeout(None if math.isinf(left_s) else left_s):
+                await ticket.called
+        except TimeoutError:
+            raise OverloadError("the wait would pass the deadline; come back later") from None
 
     def _enqueue(self, client: str, priority: Priority, work_ms: float, deadline: float) -> Ticket:
         now = self._clock()

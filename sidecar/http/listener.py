@@ -46,6 +46,7 @@ class HttpListener:
         config.load()
         patience = Patience(settings.request_s, settings.max_connections)
         self._protocol = partial(PatientProtocol, config, self._state, patience)
+        self._handshake_s = settings.request_s
         self._server: asyncio.Server | None = None
 
     async def accept(self) -> None:
@@ -56,6 +57,8 @@ class HttpListener:
             self._protocol,
             sock=self._socket.dup(),  # closed with its server; the port stays bound
             ssl=None if certificates is None else certificates.context,
+            # Before its end a connection is not counted.
+            ssl_handshake_timeout=None if certificates is None else self._handshake_s,
             backlog=_BACKLOG,
         )
         if before is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 # Clients send more than is read here (truncation, embedding types): their configuration is theirs.
 _OPEN = ConfigDict(frozen=True, extra="ignore", strict=True, use_attribute_docstrings=True)
@@ -19,7 +19,13 @@ class TextDocument(BaseModel):
     """What is ranked."""
 
 
-Documents: TypeAlias = Annotated[list[str | TextDocument], Field(min_length=1)]
+# Bodies are parsed on the event loop, before the server's own limit on documents: a list ends at
+# its first wrong item, or else each of a million would cost two errors; nor is it read for ever.
+_MOST_ITEMS = 100_000
+
+Documents: TypeAlias = Annotated[
+    list[str | TextDocument], Field(min_length=1, max_length=_MOST_ITEMS), FailFast()
+]
 _Query: TypeAlias = Annotated[str, Field(pattern=r"\S")]
 _TopN: TypeAlias = Annotated[int, Field(ge=1)] | None
 
@@ -75,7 +81,7 @@ class TeiRequest(BaseModel):
 
     query: _Query
     """What the shopper typed."""
-    texts: Annotated[list[str], Field(min_length=1)]
+    texts: Annotated[list[str], Field(min_length=1, max_length=_MOST_ITEMS), FailFast()]
     """Best first, as the first stage has them."""
     raw_scores: bool = False
     """Logits in place of scores between 0 and 1."""

@@ -72,6 +72,24 @@ def test_an_id_that_is_no_text_names_its_document():
     assert "documents[1].id" in str(ranking.error)
 
 
+@pytest.mark.parametrize(
+    ("query", "document"),
+    [
+        (None, Document("a", text="x")),
+        ("drill", Document("a", text=None)),
+        ("drill", Document("a", fields={"title": None})),
+        ("drill", Document(7, text="x")),
+        ("drill", Document("a", text="x", first_stage_score="high")),
+    ],
+)
+def test_a_value_of_another_type_costs_the_search_nothing(query, document):
+    """A field that a hit lacks is None as often as not: the order stands, the reason is told."""
+    call = calls.rerank(query, [document])
+    assert call.instead(call.request).degraded == ("INVALID_REQUEST",)
+    with pytest.raises((TypeError, ValueError)):
+        calls.rerank(query, [document], strict=True)
+
+
 def test_the_fallback_is_the_first_stages_order():
     """By rank where all have one, else as they stand; scores as they came; cut to top_n."""
     error = UnavailableError("gone", grpc.StatusCode.UNAVAILABLE)

@@ -30,6 +30,19 @@ def test_a_bucket_gives_its_burst_then_its_rate():
     quotas.take("shop", QUOTA, 50)
 
 
+def test_what_is_given_back_can_be_taken_again():
+    """Up to the burst; a client without a bucket has nothing to get."""
+    quotas = Quotas(Clock())
+    quotas.take("shop", QUOTA, 200)
+    quotas.give_back("shop", 150)
+    quotas.take("shop", QUOTA, 150)
+    quotas.give_back("shop", 1000)
+    quotas.take("shop", QUOTA, 200)
+    with pytest.raises(QuotaError):
+        quotas.take("shop", QUOTA, 1)
+    quotas.give_back("stranger", 10)
+
+
 def test_a_request_larger_than_the_burst_leaves_a_debt():
     """500 pass a full bucket, and 3.02 seconds later there is one token again."""
     clock = Clock()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -101,6 +102,16 @@ async def test_a_wait_past_the_deadline_is_refused_at_once(scene):
     assert scene.refused("late")
     assert not scene.refused("in time")
     assert scene.turnstile.wait_ms() == 300
+
+
+async def test_nobody_waits_past_its_deadline():
+    """Foretold to be next after 120 ms; who is inside does not end, so 200 ms later it hears so."""
+    turnstile = Turnstile(1)
+    async with turnstile.turn("a", INTERACTIVE, 120, time.monotonic() + 60):
+        with pytest.raises(OverloadError, match="the wait would pass the deadline"):
+            async with turnstile.turn("b", INTERACTIVE, 10, time.monotonic() + 0.2):
+                raise AssertionError("it was let in")
+        assert turnstile.waiting == 0
 
 
 async def test_two_workers_halve_the_wait():
