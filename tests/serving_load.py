@@ -12,7 +12,7 @@ import random
 import sys
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import grpc
 import grpc.aio
@@ -51,9 +51,13 @@ class Outcome:
 
     def summary(self) -> dict:
         """Without the samples."""
-        facts = asdict(self)
-        latencies, full = sorted(facts.pop("latencies_ms")), sorted(facts.pop("full_ms"))
-        return facts | {
+        latencies, full = sorted(self.latencies_ms), sorted(self.full_ms)
+        return {
+            "sent": self.sent,
+            "full": self.full,
+            "late": self.late,
+            "degraded": dict(self.degraded),
+            "errors": dict(self.errors),
             "goodput": round(self.goodput, 2),
             "seconds": round(self.seconds, 2),
             **{f"p{n}_ms": _percentile(latencies, n) for n in (50, 99)},
