@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,6 +23,7 @@ from rerank_core.engine import BiEncoder, Engine
 # Two chunks in work keep every worker busy while one ends; a third waits, a fourth is being read.
 _ENCODING = 2
 _AHEAD = 3
+_TICK_S = 1.0
 
 OnSettled = Callable[[int], Callable[[], None]]
 
@@ -51,6 +53,7 @@ class Loader:
             ThreadPoolExecutor(_ENCODING, thread_name_prefix="encode") as executor,
             Engine() as engine,
             _stopped_on_failure(sender),
+            _ticking(self.progress),
         ):
             made: deque[Future[None]] = deque()
             chunks = chunked(documents)
@@ -107,6 +110,24 @@ def _stopped_on_failure(sender: Sender) -> Iterator[None]:
     except BaseException:
         sender.close()
         raise
+
+
+@contextmanager
+def _ticking(progress: Progress) -> Iterator[None]:
+    """Something is said every few seconds, also while rows are waited for."""
+    done = threading.Event()
+
+    def tick() -> None:
+        while not done.wait(_TICK_S):
+            progress.tick()
+
+    thread = threading.Thread(target=tick, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def dead_letter(item: Item, refusal: Refusal) -> Reject:
