@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+from typing import Self
 
 import structlog
 
@@ -47,6 +48,8 @@ async def serve(settings: Settings, read: Callable[[], Settings]) -> None:
         frame = Frame(live, gate, metrics, traces)
         reloader = Reloader(read, ground, metrics)
         async with AsyncExitStack() as stack:
+            # Before anybody can know that we listen: a stop is a stop from then on.
+            signals = stack.enter_context(Signals())
             services = await stack.enter_async_context(open_services(ground, reloader))
             health = Health(service.name for service in services)
             if settings.http.port is not None:
@@ -60,7 +63,7 @@ async def serve(settings: Settings, read: Callable[[], Settings]) -> None:
                 )
                 reloader.on_reload = http.accept
             await stack.enter_async_context(listening(live, services, frame, gate, health))
-            await _until_stopped(reloader, health)
+            await _until_stopped(signals, reloader, health)
     _log.info("stopped")
 
 
@@ -75,7 +78,7 @@ def stand_on(live: Live, engine: Engine) -> Ground:
     return Ground(live, scorer, ModelShelf())
 
 
-async def _until_stopped(reloader: Reloader, health: Health) -> None:
+async def _until_stopped(signals: Signals, reloader: Reloader, health: Health) -> None:
     reloads: set[asyncio.Task[None]] = set()
 
     def on_reload() -> None:
@@ -83,15 +86,18 @@ async def _until_stopped(reloader: Reloader, health: Health) -> None:
         reloads.add(task)
         task.add_done_callback(reloads.discard)
 
-    with _signals(on_reload) as stop:
+    signals.on_reload = on_reload
+    try:
         loading = asyncio.create_task(_load(reloader, health))
-        stopping = asyncio.create_task(stop.wait())
+        stopping = asyncio.create_task(signals.stop.wait())
         await asyncio.wait((loading, stopping), return_when=asyncio.FIRST_COMPLETED)
         if loading.done():
             loading.result()
             await stopping
         for task in (loading, *reloads):
             task.cancel()
+    finally:
+        signals.give_back()
 
 
 async def _load(reloader: Reloader, health: Health) -> None:
@@ -105,26 +111,38 @@ async def _reload(reloader: Reloader) -> None:
         await reloader.reload()
 
 
-@contextmanager
-def _signals(on_reload: Callable[[], object]) -> Iterator[asyncio.Event]:
-    """Set by the first stop signal, which also gives the signals back to the system."""
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
+class Signals:
+    """SIGTERM and SIGINT set `stop`, SIGHUP calls `on_reload`, until the first stop."""
 
-    def on_first() -> None:
-        stop.set()
+    def __init__(self) -> None:
+        self.stop = asyncio.Event()
+        self.on_reload: Callable[[], object] = lambda: None
+
+    def __enter__(self) -> Self:
+        """Takes them from the system."""
+        loop = asyncio.get_running_loop()
+        for number in _STOPS:
+            loop.add_signal_handler(number, self._on_stop)
+        loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """As `give_back`."""
+        self.give_back()
+
+    def give_back(self) -> None:
+        """A second stop ends the process; amid a drain there is nothing to reload."""
+        loop = asyncio.get_running_loop()
         for number in _STOPS:
             loop.remove_signal_handler(number)
             # Python's own handler of SIGINT would raise KeyboardInterrupt amid the drain.
             signal.signal(number, signal.SIG_DFL)
-
-    for number in _STOPS:
-        loop.add_signal_handler(number, on_first)
-    loop.add_signal_handler(signal.SIGHUP, on_reload)
-    try:
-        yield stop
-    finally:
-        for number in _STOPS:
-            loop.remove_signal_handler(number)
         loop.remove_signal_handler(signal.SIGHUP)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # amid a drain there is nothing to reload
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def _on_stop(self) -> None:
+        self.stop.set()
+        self.give_back()
+
+    def _on_hangup(self) -> None:
+        self.on_reload()

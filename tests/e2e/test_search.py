@@ -30,11 +30,15 @@ from rerank_core.cluster.connection import connect, connect_async
 from rerank_core.cluster.profile import Profile
 from rerank_core.cluster.settings import ClusterSettings
 from rerank_core.engine import Engine
-from sidecar.config import ModelSettings
+from sidecar.admission.turnstile import Turnstile
+from sidecar.config import ModelSettings, Settings
 from sidecar.cursor import CursorSigner
 from sidecar.funnel import Funnel
+from sidecar.live import Live, Standing
 from sidecar.models import ModelShelf, load_models
+from sidecar.scorer import Scorer
 from sidecar.search_task import SearchTask
+from sidecar.security.caller import Caller
 from sidecar.stages import Stages
 from tests.gated_path import Gate, eventually, gated
 from tests.tiny_models import make_bi_encoder, make_cross_encoder
@@ -355,12 +359,15 @@ async def test_busy_workers_cost_the_vector_leg_and_not_the_search(shop: Shop) -
         log: list[str] = []
         busy = engine.submit(gated(models.rerankers[0].model, "busy", log, gate), "q", ["a"])
         eventually(lambda: "busy" in log)
-        profiles = {"shop": Profile(shop.alias)}
+        settings = Settings(cluster=shop.cluster, profiles={"shop": Profile(shop.alias)})
+        live = Live(Standing.read(settings))
         client = connect_async(shop.cluster)
         try:
-            funnel = Funnel(client, engine, shelf, profiles, CursorSigner(b"key"))
+            scorer = Scorer(engine, Turnstile(1))
+            funnel = Funnel(client, scorer, shelf, live, CursorSigner(b"key"))
             deadline = time.monotonic() + 6
-            found = await funnel.search(SearchTask("shop", "drill"), deadline, Stages())
+            task = SearchTask("shop", "drill")
+            found = await funnel.search(task, Caller("test"), deadline, Stages())
         finally:
             gate.open()
             busy.cancel()
