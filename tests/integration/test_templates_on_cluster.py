@@ -15,6 +15,7 @@ from opensearchpy import OpenSearch
 from index_builder.mapping import index_body
 from index_builder.schema import BEIR
 from rerank_core.cluster.connection import connect
+from rerank_core.cluster.dialect import detect
 from rerank_core.cluster.failures import cluster_errors
 from rerank_core.cluster.settings import ClusterSettings
 from rerank_core.cluster.templates import load_templates, push
@@ -139,7 +140,7 @@ PRODUCTS = {
 @pytest.fixture(scope="module")
 def shop(client: OpenSearch, cluster: ClusterSettings) -> Iterator[str]:
     name = f"test-{uuid.uuid4().hex}"
-    client.indices.create(index=name, body=index_body(BEIR, 3, "lucene", shards=1))
+    client.indices.create(index=name, body=index_body(BEIR, 3, detect(client), shards=1))
     for key, (fields, values) in PRODUCTS.items():
         client.index(index=name, id=key, body={**fields, "rerank_text": "x", "vector": values})
     client.indices.refresh(index=name)
