@@ -100,6 +100,7 @@ class _Rebuild:
         self._server_cpu_s = server_cpu_s(client)
         self._composer = prepared.composer()
         self._released = False
+        self._hopeless = False  # not one row is good: going on would not help
 
     def run(self, behind: tuple[str, dict[str, object]] | None) -> Report:
         job, progress = self._job, self._progress
@@ -233,6 +234,7 @@ class _Rebuild:
             self._check_rejects(rejects)
             accepted = len(seen) - rejects.refused
         if not accepted:
+            self._hopeless = True
             raise _nothing_good(source.name, rejects)
         job.note_settled(rows, rejects)
         return accepted
@@ -251,7 +253,7 @@ class _Rebuild:
         job, progress = self._job, self._progress
         if self._released:
             return  # complete; whoever moves the alias has said so
-        mendable = not isinstance(error, ConfigError | ArtifactError | _NothingGood)
+        mendable = not self._hopeless and not isinstance(error, ConfigError | ArtifactError)
         if job.again and mendable and (job.settled or job.loaded):
             progress.note(
                 f"{job.index} has all rows up to {job.settled:,}; go on with the same command and "
@@ -316,14 +318,10 @@ class _Rebuild:
         )
 
 
-class _NothingGood(InputError):
-    """Not one row became a document."""
-
-
 def _nothing_good(name: str, rejects: Rejects) -> InputError:
     if rejects.first is None:
-        return _NothingGood(name, "has no rows")
-    return _NothingGood(
+        return InputError(name, "has no rows")
+    return InputError(
         name,
         f"has no good row; line {rejects.first.line}: {rejects.first.reason}; "
         f"all {rejects.count} are in {rejects.path}",

@@ -21,7 +21,7 @@ from rerank_core.errors import ClusterRefused, ConfigError, ReleaseError
 
 _NOT_FOUND = 404
 # What `new_index_name` makes behind the alias.
-_OURS = r"-\d{8}t\d{6}z-[0-9a-f]{8}"
+_OURS = r"-\d{8}t\d{6,9}z-[0-9a-f]{8}"  # six digits: older names, to the second
 
 
 @dataclass(frozen=True, slots=True)

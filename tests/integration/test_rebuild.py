@@ -239,7 +239,7 @@ def test_two_builds_in_one_second_have_two_indexes(
 
     assert len(names) == 3
     for name in names:
-        assert re.fullmatch(rf"{plan.alias}-20260102t030405z-[0-9a-f]{{8}}", name)
+        assert re.fullmatch(rf"{plan.alias}-20260102t030405000z-[0-9a-f]{{8}}", name)
 
 
 @pytest.mark.parametrize(

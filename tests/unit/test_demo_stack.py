@@ -62,10 +62,10 @@ def test_a_sidecar_that_ends_is_an_error_with_its_last_words(tmp_path, monkeypat
 
 
 def test_a_failed_index_build_is_an_error(tmp_path, capfd):
-    """The builder's own message is on the terminal, ours says where to look."""
+    """The builder's own message (here: no cluster) is on the terminal, ours says where to look."""
     with pytest.raises(SetupError, match="exit code 4; its reason stands above"):
         build_index(tmp_path / "none", "walkthrough-x", _NOWHERE, Models(), tmp_path / "rejects")
-    assert "no such file or folder" in capfd.readouterr().err
+    assert "the cluster cannot be reached" in capfd.readouterr().err
 
 
 def test_the_environment_does_not_change_the_sidecars_settings(tmp_path, monkeypatch):

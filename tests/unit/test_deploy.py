@@ -65,6 +65,7 @@ def test_the_kustomization_names_every_manifest():
 @pytest.mark.parametrize("source", ["file", "configmap"])
 def test_the_settings_are_settings(source, tmp_path, monkeypatch):
     """Both the file to begin with and the one in the config map."""
+    monkeypatch.delenv("RERANK_DATA", raising=False)  # the tests' own, no setting of the sidecar
     path = DEPLOY / "sidecar.toml"
     if source == "configmap":
         (settings, _) = YAML(typ="safe").load_all(DEPLOY / "kubernetes" / "settings.yaml")
