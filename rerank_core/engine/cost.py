@@ -29,7 +29,7 @@ _UNIT_TOKENS = 128
 # How much of a surprise is taken over: the last twenty units decide.
 _WEIGHT = 0.1
 # One unit that was held up by something else must not empty the queue.
-_MOST_SURPRISE = 4.0
+_MOST_SURPRISE = 2.5
 
 
 class CostModel:
@@ -81,7 +81,8 @@ class CostModel:
             return
         surprise = min(max(taken_ms / expected_ms, 1 / _MOST_SURPRISE), _MOST_SURPRISE)
         with self._lock:
-            self.load *= surprise**_WEIGHT
+            # Of the mean, not of the median: what is foretold is a sum of units, the slow among them.
+            self.load *= 1 + _WEIGHT * (surprise - 1)
 
 
 def makespan_ms(units_ms: Iterable[float], workers: int) -> float:

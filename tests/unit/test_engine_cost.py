@@ -75,11 +75,23 @@ def test_it_follows_the_load():
     assert cost.unit_ms(LENGTHS) == pytest.approx(UNIT_MS, rel=0.01)
 
 
+def test_it_follows_the_mean_of_uneven_units():
+    """Every fourth unit takes twice as long: a hundred of them take 125 units' time."""
+    cost = CostModel((1.0, 0.5, 0.01))
+    for number in range(400):
+        cost.observe(LENGTHS, (2 if number % 4 == 0 else 1) * UNIT_MS)
+    foretold = []
+    for number in range(100):
+        foretold.append(cost.unit_ms(LENGTHS))
+        cost.observe(LENGTHS, (2 if number % 4 == 0 else 1) * UNIT_MS)
+    assert sum(foretold) == pytest.approx(125 * UNIT_MS, rel=0.01)
+
+
 def test_one_hold_up_moves_it_little():
-    """A unit that took a thousand times as long counts as four times: 4 ** 0.1 is 1.149."""
+    """A unit that took a thousand times as long counts as 2.5 times: a tenth of 1.5 is added."""
     cost = CostModel((1.0, 0.5, 0.01))
     cost.observe(LENGTHS, 1000 * UNIT_MS)
-    assert cost.load == pytest.approx(1.149, abs=0.001)
+    assert cost.load == pytest.approx(1.15)
 
 
 def test_makespan_by_hand():
