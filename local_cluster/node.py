@@ -27,6 +27,7 @@ from rerank_core.cluster.failures import cluster_errors
 from rerank_core.cluster.settings import ClusterSettings
 from rerank_core.errors import ClusterError, ToolMissingError
 
+_HEAP = "-Xms1g -Xmx1g"
 _LOG_NAME = "console.log"
 
 
@@ -63,8 +64,8 @@ class LocalCluster:
         """Installs what is missing, starts a node and comes back when it is healthy.
 
         `cache` holds what is installed (None: `default_cache`), `port` 0 is one that the system
-        chooses. ``OPENSEARCH_JAVA_OPTS`` in `environ` may say another heap than the
-        distribution's 1 GB, ``OPENSEARCH_JAVA_HOME`` another Java. Raises `ToolMissingError` with
+        chooses. ``OPENSEARCH_JAVA_OPTS`` in `environ` may say another heap than 1 GB,
+        ``OPENSEARCH_JAVA_HOME`` another Java. Raises `ToolMissingError` with
         what this machine lacks or, where the node does not come up, with its own words.
         """
         if sys.platform != "linux":
@@ -168,10 +169,12 @@ def _node_environ(
     prefix = distribution.variables
     # Here and not in the node's jvm.options, since the launcher's small Javas crash, too.
     crash_report = f"-XX:ErrorFile={folder / 'logs' / 'hs_err.log'}"
+    # Elasticsearch would take half of the machine's memory. Of two heaps the later one counts.
+    options = f"{crash_report} {_HEAP} {environ.get(f'{prefix}_JAVA_OPTS', '')}"
     return {
         "PATH": environ.get("PATH", os.defpath),
         f"{prefix}_JAVA_HOME": str(java_home),
-        f"{prefix}_JAVA_OPTS": f"{crash_report} {environ.get(f'{prefix}_JAVA_OPTS', '')}",
+        f"{prefix}_JAVA_OPTS": options,
         f"{prefix}_PATH_CONF": str(folder / "config"),
         f"{prefix}_TMPDIR": str(folder / "tmp"),
     }
