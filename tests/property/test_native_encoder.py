@@ -29,7 +29,8 @@ poolings = st.sampled_from([None, "mean", "cls"])
 SHAPE = BertShape(2, 96, 3, 160, 40, MOST_POSITIONS, 2, 1e-12)
 
 
-def _same_on_all_sets(shape, lengths, pooling, seed, outputs):
+def _agrees(shape, lengths, pooling, seed, outputs):
+    """Whether all sets give the same bits, and what NumPy's int8 encoder gives, in the large."""
     weights = random_weights(shape, seed, outputs=outputs, pooler=seed % 2 == 0)
     tokens = random_rows(shape, lengths, seed)
     found = {
@@ -41,24 +42,35 @@ def _same_on_all_sets(shape, lengths, pooling, seed, outputs):
     for name, outputs_of_set in found.items():
         assert (outputs_of_set == first).all(), f"{name} gives other bits"
     wanted = Reference(weights, shape, pooling).forward(tokens)
-    return first, wanted, float(np.linalg.norm(weights["classifier.weight"], axis=1).max())
+    classifier = float(np.linalg.norm(weights["classifier.weight"], axis=1).max())
+    if _alike(first, wanted, 0.05 * max(1.0, classifier)):
+        return True
+    # A rounding to int8 that falls the other way moves an output; where attention is sharp, by
+    # much. How much, the reference says itself: its weights, moved by less than a float can hold
+    # of their sums, round elsewhere.
+    random = np.random.default_rng(seed)
+    moved = [Reference(_moved(weights, random), shape, pooling).forward(tokens) for _ in range(5)]
+    return _alike(first, wanted, 4 * max(np.abs(other - wanted).max() for other in moved))
 
 
-def _agree(found, wanted, classifier):
-    """In the large: a rounding to int8 that falls the other way moves an output a little.
-
-    By the cosine of all outputs together, or, where these are few and small, by a twentieth of
-    what a classifier of this size makes of inputs of one.
-    """
+def _alike(found, wanted, most_apart):
+    """By the cosine of all outputs together, or, where these are few and small, each within."""
     cosine = (found * wanted).sum() / np.sqrt((found**2).sum() * (wanted**2).sum() + 1e-30)
-    return cosine > 0.99 or np.abs(found - wanted).max() < 0.05 * max(1.0, classifier)
+    return cosine > 0.99 or np.abs(found - wanted).max() < most_apart
+
+
+def _moved(weights, random):
+    return {
+        name: (values * (1 + 1e-6 * random.standard_normal(values.shape))).astype(np.float32)
+        for name, values in weights.items()
+    }
 
 
 @settings(max_examples=25, deadline=None)
 @given(shapes, lengths, poolings, st.integers(0, 99), st.integers(1, 20))
 def test_any_shape_agrees_with_numpy(shape, lengths, pooling, seed, outputs):
     """Every instruction set gives the same bits, and what NumPy's int8 encoder gives."""
-    assert _agree(*_same_on_all_sets(shape, lengths, pooling, seed, outputs))
+    assert _agrees(shape, lengths, pooling, seed, outputs)
 
 
 @pytest.mark.long
@@ -67,7 +79,7 @@ def test_any_shape_agrees_with_numpy(shape, lengths, pooling, seed, outputs):
 @given(shapes, lengths, poolings, st.integers(0, 9999), st.integers(1, 40))
 def test_many_shapes_agree_with_numpy(shape, lengths, pooling, seed, outputs):
     """The same at length."""
-    assert _agree(*_same_on_all_sets(shape, lengths, pooling, seed, outputs))
+    assert _agrees(shape, lengths, pooling, seed, outputs)
 
 
 @settings(max_examples=40, deadline=None)
