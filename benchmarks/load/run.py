@@ -18,6 +18,7 @@ from benchmarks.load.samples import FORMAT, LoadResult, LoadRun, Sample
 from benchmarks.load.sender import Orders
 from benchmarks.load.surfaces import body
 from benchmarks.machine import this_machine
+from benchmarks.workload.traffic import Traffic
 from rerank_client import ClientError, RerankClient
 from rerank_core.artifact import named_folder
 from rerank_core.errors import ConfigError
@@ -50,16 +51,24 @@ def plan(
     for known in get_args(Surface):
         if surface == known:
             return LoadPlan(
-                target, known, workload, 0.0, duration_s, budget_ms, _numbers(shape), callers
+                target,
+                known,
+                workload,
+                0.0,
+                duration_s,
+                budget_ms,
+                numbers("shape", shape),
+                callers,
             )
     raise ConfigError(f"surface is {surface!r}; it may be {', '.join(get_args(Surface))}")
 
 
-def _numbers(shape: str) -> tuple[float, ...]:
+def numbers(name: str, words: str) -> tuple[float, ...]:
+    """Numbers between commas, as an option has them. Raises `ConfigError`."""
     try:
-        return tuple(float(word) for word in shape.split(","))
+        return tuple(float(word) for word in words.split(","))
     except ValueError as error:
-        raise ConfigError(f"shape is {shape!r}; give numbers such as 1,4,1") from error
+        raise ConfigError(f"{name} is {words!r}; give numbers such as 1,4,1") from error
 
 
 def workload(folder: Path, name: str, *, requests: int, candidates: int) -> Workload:
@@ -72,8 +81,35 @@ def workload(folder: Path, name: str, *, requests: int, candidates: int) -> Work
     raise ConfigError(f"text is {name!r}; it may be {', '.join(one.name for one in drawn)}")
 
 
+@dataclass(frozen=True)
+class Bodies:
+    """Requests as they are sent: distinct bodies, and which comes when."""
+
+    bodies: tuple[bytes, ...]
+    traffic: Traffic | None = None
+    turns: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, asked: Workload | Traffic, surface: Surface) -> Bodies:
+        """Requests that take turns, or those of a workload file in its order."""
+        if isinstance(asked, Traffic):
+            bodies, turns = asked.bodies(surface)
+            return cls(tuple(bodies), asked, tuple(turns))
+        return cls(tuple(body(surface, one.query, one.texts) for one in asked.requests))
+
+    def arrivals_s(self, plan: LoadPlan) -> tuple[float, ...]:
+        """Those of the file; none where there is no file, so that the plan's count."""
+        if self.traffic is None or not plan.open_loop:
+            return ()
+        return tuple(self.traffic.arrivals_s(plan.rate_qps, plan.duration_s))
+
+
 def measure(
-    plan: LoadPlan, *, rates: Sequence[float], workload: Workload, tell: Callable[[str], object]
+    plan: LoadPlan,
+    *,
+    rates: Sequence[float],
+    workload: Workload | Traffic,
+    tell: Callable[[str], object],
 ) -> LoadResult:
     """One run a rate, lowest first. Raises `ConfigError` where no server answers."""
     with RerankClient(plan.target, timeout_s=_ASK_S) as client:
@@ -81,10 +117,13 @@ def measure(
             info = client.model_info() if plan.surface == "grpc" else None
         except ClientError as error:
             raise ConfigError(f"{plan.target}: no sidecar answers: {error}") from error
+    asked = Bodies.of(workload, plan.surface)
+    tell(f"{plan.surface}, the client alone")
+    alone_qps = capacity_qps(plan, asked)
     runs = []
     for rate in sorted(rates):
         tell(f"{plan.surface}, {rate:g} a second, {plan.duration_s:g} s")
-        runs.append(hold_run(replace(plan, rate_qps=rate), workload))
+        runs.append(hold_run(replace(plan, rate_qps=rate), asked, alone_qps))
     # Stock HTTP clients have no call that tells.
     version = info.version if info else None
     return LoadResult(
@@ -96,16 +135,15 @@ def measure(
     )
 
 
-def hold_run(plan: LoadPlan, workload: Workload) -> LoadRun:
-    """One run on a server that is there, and what its client could do beside nothing.
+def hold_run(plan: LoadPlan, asked: Bodies, alone_qps: float) -> LoadRun:
+    """One run on a server that is there, by a client that sends `alone_qps` to nothing.
 
     Raises `ConfigError` where the client cannot reach the server.
     """
-    bodies = [body(plan.surface, one.query, one.texts) for one in workload.requests]
-    return LoadRun(plan, capacity_qps(plan, bodies), tuple(_send(plan, bodies)))
+    return LoadRun(plan, alone_qps, tuple(_send(plan, asked)))
 
 
-def capacity_qps(plan: LoadPlan, bodies: Sequence[bytes]) -> float:
+def capacity_qps(plan: LoadPlan, asked: Bodies) -> float:
     """Requests a second that the client sends and reads, closed loop, to a server of nothing."""
     with _nothing(plan.surface) as target:
         alone = replace(
@@ -115,13 +153,14 @@ def capacity_qps(plan: LoadPlan, bodies: Sequence[bytes]) -> float:
             callers=_CAPACITY_CALLERS,
             budget_ms=_PATIENCE_S * 1e3,
         )
-        samples = _send(alone, bodies)
+        samples = _send(alone, asked)
     counted = [one for one in samples if one.intended_s >= alone.warm_up_s]
     return len(counted) / alone.counted_s
 
 
-def _send(plan: LoadPlan, bodies: Sequence[bytes]) -> list[Sample]:
-    orders = Orders(plan, tuple(base64.b64encode(one).decode("ascii") for one in bodies))
+def _send(plan: LoadPlan, asked: Bodies) -> list[Sample]:
+    bodies = tuple(base64.b64encode(one).decode("ascii") for one in asked.bodies)
+    orders = Orders(plan, bodies, asked.arrivals_s(plan), asked.turns)
     try:
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks.load.sender"],

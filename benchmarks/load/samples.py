@@ -24,6 +24,8 @@ _SPARE = 5.0
 _BEYOND = 10
 _DRIFT = 0.2
 _PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
+_BATCHES = 10
+_UNSTABLE = 0.10
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,25 @@ class Sample:
     outcome: Outcome
     detail: str = ""
     """Reasons of a degraded answer, or the error's status."""
+    body: int = 0
+    """Which of the run's requests it was."""
+    scored: int = 0
+    """Candidates that the answer gave a score."""
+
+    @property
+    def latency_ms(self) -> float:
+        """From the intended time, queueing at the client included."""
+        return (self.done_s - self.intended_s) * 1e3
+
+    @property
+    def service_ms(self) -> float:
+        """From when it was really sent."""
+        return (self.done_s - self.sent_s) * 1e3
+
+    @property
+    def lag_ms(self) -> float:
+        """How late it was sent."""
+        return (self.sent_s - self.intended_s) * 1e3
 
 
 @dataclass(frozen=True)
@@ -53,19 +74,30 @@ class LoadRun:
         """Those intended after the warm-up."""
         return tuple(one for one in self.samples if one.intended_s >= self.plan.warm_up_s)
 
+    @cached_property
+    def answered(self) -> tuple[Sample, ...]:
+        """Those counted that have an answer, whole or not, in the order of their intended times."""
+        return tuple(
+            sorted(
+                (one for one in self.counted if one.outcome != "error"),
+                key=lambda one: one.intended_s,
+            )
+        )
+
     @property
     def latencies_ms(self) -> list[float]:
-        """From the intended time, queueing at the client included, of all answers."""
-        return [(one.done_s - one.intended_s) * 1e3 for one in self._answered]
+        """From the intended time, of all answers."""
+        return [one.latency_ms for one in self.answered]
 
     @property
     def service_ms(self) -> list[float]:
-        """From when it was really sent."""
-        return [(one.done_s - one.sent_s) * 1e3 for one in self._answered]
+        """From when they were really sent."""
+        return [one.service_ms for one in self.answered]
 
     @property
-    def _answered(self) -> list[Sample]:
-        return [one for one in self.counted if one.outcome != "error"]
+    def reached_qps(self) -> float:
+        """Requests a second that were counted: of a closed loop, what its callers came to."""
+        return len(self.counted) / self.plan.counted_s
 
     @property
     def goodput_qps(self) -> float:
@@ -73,7 +105,7 @@ class LoadRun:
         in_time = [
             one
             for one in self.counted
-            if one.outcome == "full" and (one.done_s - one.intended_s) * 1e3 <= self.plan.budget_ms
+            if one.outcome == "full" and one.latency_ms <= self.plan.budget_ms
         ]
         return len(in_time) / self.plan.counted_s
 
@@ -82,15 +114,25 @@ class LoadRun:
         """Of the counted."""
         return Counter(one.outcome for one in self.counted)
 
+    @property
+    def details(self) -> Counter[str]:
+        """Reasons of the counted that are less than all."""
+        return Counter(one.detail for one in self.counted if one.detail)
+
+    @property
+    def lag_p99_ms(self) -> float:
+        """How late 99 % of the counted were sent at most."""
+        return float(np.quantile([one.lag_ms for one in self.counted], 0.99))
+
     def faults(self) -> list[str]:
         """Why its figures are not to be believed; none is a valid run."""
         found = []
         if not self.counted:
             return ["no request was sent after the warm-up"]
-        lag_ms = np.quantile([(one.sent_s - one.intended_s) * 1e3 for one in self.counted], 0.99)
-        if self.plan.open_loop and lag_ms > _MOST_LAG_MS:
+        if self.plan.open_loop and self.lag_p99_ms > _MOST_LAG_MS:
             found.append(
-                f"99 % of requests were sent within {lag_ms:.1f} ms, not 1 ms, of their time"
+                f"99 % of requests were sent within {self.lag_p99_ms:.1f} ms, not 1 ms, "
+                "of their time"
             )
         if self.capacity_qps < _SPARE * self.plan.rate_qps:
             found.append(
@@ -100,6 +142,13 @@ class LoadRun:
         if drifts(self.latencies_ms):
             found.append("the medians of the two halves differ by a fifth or more")
         return found
+
+    def warnings(self) -> list[str]:
+        """What makes its figures less certain than their number suggests."""
+        varied = instability(self.latencies_ms)
+        if varied < _UNSTABLE:
+            return []
+        return [f"unstable: medians of ten consecutive batches vary by {varied:.0%}"]
 
 
 @dataclass(frozen=True)
@@ -129,3 +178,16 @@ def drifts(values_ms: Sequence[float]) -> bool:
         return False
     first, second = np.median(values_ms[:half]), np.median(values_ms[half:])
     return bool(abs(second - first) >= _DRIFT * max(first, second))
+
+
+def instability(values_ms: Sequence[float]) -> float:
+    """Standard deviation by mean of the medians of ten consecutive batches; 0 for a few values.
+
+    Arrivals at random spread latencies by themselves, so single values say nothing about the
+    machine's moods; medians of batches do.
+    """
+    if len(values_ms) < _BATCHES * _BEYOND:
+        return 0.0
+    medians = [float(np.median(batch)) for batch in np.array_split(np.array(values_ms), _BATCHES)]
+    mean = float(np.mean(medians))
+    return float(np.std(medians)) / mean if mean else 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import grpc
 import grpc.aio
@@ -18,22 +18,38 @@ METHOD = "/rerank.v1.RerankService/Rerank"
 _PATH = "/v2/rerank"
 _BUDGET = "x-envoy-expected-rq-timeout-ms"
 _DEGRADED = "x-rerank-degraded"
+_SCORED = "x-rerank-scored"
 _GRACE_S = 30.0
 """For late answers, which are to be seen as late."""
+
+
+class Answer(NamedTuple):
+    """What became of a request."""
+
+    outcome: Outcome
+    detail: str = ""
+    """Why it is less than all."""
+    scored: int = 0
 
 
 class Asker(Protocol):
     """Sends prepared bodies; safe to use for many at once in one event loop."""
 
-    async def ask(self, body: bytes) -> tuple[Outcome, str]:
-        """What became of it, and why where it is less than all."""
+    async def ask(self, body: bytes) -> Answer:
+        """What became of it; an error is an answer, too."""
 
 
-def body(surface: Surface, query: str, texts: Sequence[str]) -> bytes:
-    """A request as bytes, so that asking costs the client little."""
+def body(surface: Surface, query: str, texts: Sequence[str], *, batch: bool = False) -> bytes:
+    """A request as bytes, so that asking costs the client little.
+
+    `batch` is the lower priority; over HTTP there is none to give.
+    """
     if surface == "grpc":
         documents = [pb.Document(id=str(n), text=text) for n, text in enumerate(texts)]
-        return pb.RerankRequest(query=query, documents=documents).SerializeToString()
+        priority = pb.PRIORITY_BATCH if batch else pb.PRIORITY_INTERACTIVE
+        return pb.RerankRequest(
+            query=query, documents=documents, priority=priority
+        ).SerializeToString()
     return httpx.Request(
         "POST", "http://server", json={"model": "", "query": query, "documents": list(texts)}
     ).content
@@ -63,15 +79,14 @@ class _Grpc:
         self._rerank: Any = channel.unary_unary(METHOD)  # bytes in, bytes out
         self._timeout_s = budget_ms / 1e3
 
-    async def ask(self, body: bytes) -> tuple[Outcome, str]:
+    async def ask(self, body: bytes) -> Answer:
         try:
             content = await self._rerank(body, timeout=self._timeout_s)
         except grpc.aio.AioRpcError as error:
-            return "error", error.code().name
-        degraded = pb.RerankResponse.FromString(content).degraded
-        if degraded:
-            return "degraded", ",".join(pb.DegradedReason.Name(reason) for reason in degraded)
-        return "full", ""
+            return Answer("error", error.code().name)
+        response = pb.RerankResponse.FromString(content)
+        reasons = ",".join(pb.DegradedReason.Name(reason) for reason in response.degraded)
+        return Answer("degraded" if reasons else "full", reasons, response.scored)
 
 
 class _Http:
@@ -82,12 +97,13 @@ class _Http:
             _BUDGET: str(max(1, round(budget_ms))),
         }
 
-    async def ask(self, body: bytes) -> tuple[Outcome, str]:
+    async def ask(self, body: bytes) -> Answer:
         try:
             answer = await self._client.post(_PATH, content=body, headers=self._headers)
         except httpx.HTTPError as error:
-            return "error", type(error).__name__
+            return Answer("error", type(error).__name__)
         if answer.is_error:
-            return "error", str(answer.status_code)
-        reasons = answer.headers.get(_DEGRADED)
-        return ("degraded", reasons) if reasons else ("full", "")
+            return Answer("error", str(answer.status_code))
+        reasons = answer.headers.get(_DEGRADED, "")
+        scored = int(answer.headers.get(_SCORED, 0))
+        return Answer("degraded" if reasons else "full", reasons, scored)

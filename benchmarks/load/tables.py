@@ -22,7 +22,7 @@ def load_table(runs: Sequence[LoadRun]) -> Table:
         table.add_column(name, justify="right")
     table.add_column("latency, ms")
     table.add_column("service, ms")
-    table.add_column("not valid because")
+    table.add_column("not valid because, or unstable")
     for run in runs:
         outcomes = run.outcomes
         table.add_row(
@@ -31,7 +31,7 @@ def load_table(runs: Sequence[LoadRun]) -> Table:
             *(str(outcomes[name]) for name in ("full", "degraded", "error")),
             _cells(run.latencies_ms),
             _cells(run.service_ms),
-            "; ".join(run.faults()),
+            "; ".join(run.faults() + run.warnings()),
         )
     return table
 

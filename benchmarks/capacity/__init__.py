@@ -1,0 +1,1 @@
+"""How many cores a load needs, from what was measured."""

@@ -1,0 +1,1 @@
+"""Two builds in one run: is this one slower than that one."""

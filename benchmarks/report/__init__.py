@@ -1,0 +1,1 @@
+"""What result files say: comparisons, plots, a page, the README's figures."""

@@ -1,0 +1,1 @@
+"""Questions that are asked of a real sidecar, a file each."""

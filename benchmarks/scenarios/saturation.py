@@ -1,0 +1,77 @@
+"""Latency and goodput against offered load, from a third of capacity to ten times."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from statistics import median
+
+from benchmarks.load.plan import LoadPlan
+from benchmarks.load.run import Bodies
+from benchmarks.load.samples import LoadRun
+from benchmarks.points import Factor, Point, load_point
+from benchmarks.scenarios.ground import NO_CACHE, Ground
+from benchmarks.workload.draw import Wish
+
+ABOUT = (
+    "Titles, no score cache. Capacity is what a closed loop of four callers reaches; the budget is "
+    "four times the median service time of one caller alone, in steps of 50 ms. Open loops offer a "
+    "share of capacity with that budget; two of them, and the closed loops, have no budget at all. "
+    "All over gRPC but the last, one caller alone over HTTP."
+)
+
+_SHARES = (0.3, 0.5, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5, 2.0, 10.0)
+_QUICK_SHARES = (0.5, 0.8, 1.0, 2.0, 10.0)
+_OVERLOAD = 1.5
+_CALLERS = 4
+_NO_BUDGET_MS = 120_000.0
+_BUDGET_IN_SERVICE_TIMES = 4
+_STEP_MS = 50
+_SETTLE_S = 6.0
+
+
+def points(ground: Ground) -> Iterator[Point]:
+    """One idle caller, a closed loop, open loops."""
+    traffic = ground.traffic(Wish(turns=2000, questions=400, candidates=(ground.candidates,)))
+    asked = Bodies.of(traffic, "grpc")
+    with ground.sidecar(*NO_CACHE, http=True) as sidecar:
+        alone = LoadPlan(
+            sidecar.target,
+            "grpc",
+            traffic.name,
+            rate_qps=0.0,
+            duration_s=ground.pick(15, 6),
+            budget_ms=_NO_BUDGET_MS,
+            callers=1,
+        )
+        # The cost model and the allocator learn from the first ones, which count nowhere.
+        ground.hold(replace(alone, duration_s=_SETTLE_S), asked)
+        idle = ground.hold(alone, asked)
+        yield _point(ground, "closed", idle, callers=1)
+        closed = ground.hold(replace(alone, callers=_CALLERS, duration_s=ground.pick(25, 8)), asked)
+        yield _point(ground, "closed", closed, callers=_CALLERS)
+        capacity_qps = closed.reached_qps
+        budget_ms = _STEP_MS * math.ceil(
+            _BUDGET_IN_SERVICE_TIMES * median(idle.service_ms) / _STEP_MS
+        )
+        open_loop = replace(
+            alone, callers=0, budget_ms=float(budget_ms), duration_s=ground.pick(30, 10)
+        )
+        for share in _QUICK_SHARES if ground.quick else _SHARES:
+            run = ground.hold(replace(open_loop, rate_qps=share * capacity_qps), asked)
+            yield _point(ground, "open", run, share=share)
+        for share in (0.8, _OVERLOAD):
+            waiting = replace(open_loop, rate_qps=share * capacity_qps, budget_ms=_NO_BUDGET_MS)
+            run = ground.hold(waiting, asked)
+            yield _point(ground, "open, no budget", run, share=share)
+        by_http = replace(alone, target=sidecar.http, surface="http")
+        run = ground.hold(by_http, Bodies.of(traffic, "http"))
+        yield _point(ground, "closed", run, callers=1, surface="http")
+
+
+def _point(ground: Ground, loop: str, run: LoadRun, **factors: Factor) -> Point:
+    named: dict[str, Factor] = {"candidates": float(ground.candidates), "loop": loop, **factors}
+    point = load_point(run, named, ground.candidates)
+    offered = {"offered_qps": round(run.plan.rate_qps, 3), "budget_ms": run.plan.budget_ms}
+    return replace(point, figures=point.figures | offered)

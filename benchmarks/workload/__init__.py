@@ -1,0 +1,1 @@
+"""Workloads: what is asked for, in which order and rhythm, as files that can be replayed."""

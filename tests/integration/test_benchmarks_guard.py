@@ -1,0 +1,104 @@
+"""`python -m benchmarks guard` and its rounds on real sidecars."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.guard.builds import installed
+from benchmarks.guard.run import take_turns
+from benchmarks.guard.verdict import judge
+from benchmarks.serving import Build
+from benchmarks.workload.draw import Wish, draw
+from demo.catalogue import write_catalogue
+from rerank_core.artifact import named_folder
+from rerank_core.measures import BeirFolder
+from tests.tiny_models import make_cross_encoder
+
+ROOT = Path(__file__).parents[2]
+
+
+def planted(fault):
+    """A build with a fault in it."""
+    return Build(fault, (sys.executable, "-m", "tests.planted", fault), {"PYTHONPATH": str(ROOT)})
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """A made-up shop."""
+    folder = tmp_path_factory.mktemp("data") / "shop"
+    write_catalogue(folder, products=200, queries=20)
+    return folder
+
+
+def test_a_planted_sleep_is_found_in_a_real_run(shop, tmp_path):
+    """Four milliseconds a unit, in twelve rounds of the shipped student."""
+    traffic = draw(BeirFolder(shop), Wish(turns=12, questions=12, candidates=(20,)))
+    result = take_turns(
+        planted("sleep"),
+        Build(),
+        traffic,
+        model=str(named_folder("student")),
+        rounds=12,
+        scratch=tmp_path,
+        tell=lambda _: None,
+    )
+    assert len(result.rounds) == 12
+    verdict = judge(result.rounds, 0.05)
+    assert verdict.word == "slower", verdict
+
+
+def test_the_command_beside_another_build(shop, tmp_path):
+    """A folder that holds a build: the raw rounds are kept, the last line is the verdict.
+
+    The folder's build is this tree by another way, so nothing is said of its verdict but its form.
+    """
+    build = tmp_path / "build"
+    build.mkdir()
+    for name in ("rerank_core", "rerank_models", "rerank_proto", "sidecar"):
+        (build / name).symlink_to(ROOT / name)
+    assert installed("x", build).environ["PYTHONPATH"].startswith(str(build))
+    model = make_cross_encoder(tmp_path / "tiny")
+    out = tmp_path / "guard.json"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "benchmarks", "guard", str(build), "--data", str(shop)),
+            *("--model", str(model), "--rounds", "3", "--candidates", "5", "--out", str(out)),
+        ],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    verdict = json.loads(done.stdout.splitlines()[-1])
+    assert (verdict["word"], verdict["rounds"]) == ("undecided", 3)
+    kept = json.loads(out.read_text(encoding="utf-8"))
+    assert len(kept["rounds"]) == 3
+    assert all(len(one["this_ms"]) == 2 for one in kept["rounds"])
+    assert str(tmp_path) not in json.dumps(kept["model"])
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_a_revision_is_built_and_served(shop, tmp_path):
+    """HEAD, from git, with its own kernel; needs a compiler and the build's packages."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "benchmarks", "guard", "HEAD", "--data", str(shop)),
+            *("--rounds", "10", "--candidates", "20", "--out", str(tmp_path / "guard.json")),
+        ],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+        timeout=1700,
+        check=False,
+    )
+    assert done.returncode in {0, 3}, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["rounds"] == 10
