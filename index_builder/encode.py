@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from index_builder.documents import Document
+from index_builder.vector_cache import VectorCache
 from rerank_core.engine import BiEncoder, Engine, Priority
 
 CHUNK_DOCUMENTS = 2048
@@ -52,18 +53,26 @@ def encode(
     engine: Engine,
     encoder: BiEncoder,
     documents: Sequence[Document],
+    cache: VectorCache,
     on_encoded: Callable[[int], None] = lambda _: None,
 ) -> EncodedChunk:
-    """Encodes a chunk; equal texts are encoded once.
+    """Encodes a chunk; texts that are equal, or that the cache knows, are encoded once.
 
     `on_encoded` hears how many texts were encoded since it heard last. Raises `ScoringError`, and
     `NotReadyError` once the engine is closed.
     """
     texts = sorted({document.encoder_text for document in documents}, key=len)
+    known = cache.get(texts)
+    fresh = [text for text, vector in zip(texts, known, strict=True) if vector is None]
     vectors = np.empty((len(texts), encoder.dimensions), np.float32)
-    for begin in range(0, len(texts), _PART_TEXTS):
-        part = texts[begin : begin + _PART_TEXTS]
-        vectors[begin : begin + len(part)] = engine.encode(encoder, part, priority=Priority.BATCH)
-        on_encoded(len(part))
+    for place, vector in enumerate(known):
+        if vector is not None:
+            vectors[place] = vector
     places = {text: place for place, text in enumerate(texts)}
+    for begin in range(0, len(fresh), _PART_TEXTS):
+        part = fresh[begin : begin + _PART_TEXTS]
+        encoded = engine.encode(encoder, part, priority=Priority.BATCH)
+        vectors[[places[text] for text in part]] = encoded
+        cache.put(part, encoded)
+        on_encoded(len(part))
     return EncodedChunk(documents, vectors[[places[item.encoder_text] for item in documents]])

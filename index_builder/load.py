@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from index_builder.content import ContentHash
 from index_builder.documents import Document, Documents
@@ -18,10 +18,12 @@ from index_builder.rejects import Rejects
 from index_builder.rows import Reject
 from index_builder.sending import Batch, Item, Refusal, Sender
 from index_builder.stages import StageClock
+from index_builder.vector_cache import VectorCache
 from rerank_core.engine import BiEncoder, Engine
 
-# Two chunks in work keep every worker busy while one ends; a third waits, a fourth is being read.
-_ENCODING = 2
+ENCODING = 2
+"""Two chunks in work keep every worker busy while one ends; a third waits, a fourth is read."""
+
 _AHEAD = 3
 _TICK_S = 1.0
 
@@ -37,20 +39,21 @@ class Loader:
     base64_vectors: bool
     clock: StageClock
     progress: Progress
+    cache: VectorCache = field(default_factory=VectorCache)
 
     def load(self, documents: Documents, sender: Sender, begin: OnSettled) -> None:
         """Encodes and sends every document; comes back when each is settled.
 
         `begin` hears the number of each chunk's last row and gives what is to be called once that
-        chunk is settled. At most four chunks, and what the sender holds, are in memory. Raises
-        what reading raises, `ScoringError`, `ClusterError`.
+        chunk is settled. At most four chunks, the cache, and what the sender holds are in memory.
+        Raises what reading raises, `ScoringError`, `ClusterError`.
         """
         # Leaving, also by Ctrl-C: sender and engine stop first, which ends what the threads would
         # wait for; then these are joined; what is read from closes last.
         with (
             closing(documents),
             ThreadPoolExecutor(1, thread_name_prefix="hand-over") as hand_over,
-            ThreadPoolExecutor(_ENCODING, thread_name_prefix="encode") as executor,
+            ThreadPoolExecutor(ENCODING, thread_name_prefix="encode") as executor,
             Engine() as engine,
             _stopped_on_failure(sender),
             _ticking(self.progress),
@@ -85,7 +88,7 @@ class Loader:
         self, engine: Engine, chunk: list[Document], settle: Callable[[], None]
     ) -> list[Item]:
         with self.clock.timed("encode"):
-            encoded = encode(engine, self.encoder, chunk, self.progress.encoded)
+            encoded = encode(engine, self.encoder, chunk, self.cache, self.progress.encoded)
         with self.clock.timed("serialise"):
             batch = Batch(len(chunk), settle)
             return [

@@ -28,6 +28,7 @@ from index_builder.progress import Progress
 from index_builder.rejects import Rejects
 from index_builder.sending import Batch, Item, Sender
 from index_builder.stored import read_stored
+from index_builder.vector_cache import VectorCache
 from rerank_core.cluster.release import Release, resolve_alias, write_release
 from rerank_core.cluster.settings import ClusterSettings
 from rerank_core.engine import Engine
@@ -175,6 +176,7 @@ class _Update:
         self._progress = progress
         self._index = index
         self._rejects = rejects
+        self._cache = VectorCache()
         self.unchanged = self.rewritten = self.encoded = 0
 
     def write(self, seen: SeenIds, engine: Engine) -> None:
@@ -238,7 +240,8 @@ class _Update:
         taken = {item.id for item, _ in payloads}
         new = [item for item in changed if item.id not in taken]
         if new:
-            encoded = encode(engine, self._prepared.encoder, new, self._progress.encoded)
+            encoder, on_encoded = self._prepared.encoder, self._progress.encoded
+            encoded = encode(engine, encoder, new, self._cache, on_encoded)
             for item, vector in zip(encoded.documents, encoded.vectors, strict=True):
                 payloads.append((item, index_payload(item, vector, wanted[item.id])))
             self.encoded += len(new)

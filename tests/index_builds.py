@@ -42,20 +42,34 @@ def indexes(client: OpenSearch, alias: str) -> list[str]:
     return sorted(client.indices.get(index=f"{alias}-*"))
 
 
-def contents(client: OpenSearch, index: str) -> dict[str, dict[str, Any]]:
-    """Every document of an index, without its vector's numbers."""
+def contents(client: OpenSearch, index: str, *, vectors: bool = False) -> dict[str, dict[str, Any]]:
+    """Every document of an index, without its vector's numbers unless these are asked for."""
     client.indices.refresh(index=index)
-    body = {"size": 10_000, "query": {"match_all": {}}, "_source": {"excludes": ["vector"]}}
+    source: Any = True if vectors else {"excludes": ["vector"]}
+    body = {"size": 10_000, "query": {"match_all": {}}, "_source": source}
     hits = client.search(index=index, body=body)["hits"]["hits"]
     return {hit["_id"]: hit["_source"] for hit in hits}
 
 
-class Hooked(Progress):
-    """Something happens once all documents are written."""
+def nothing() -> None:
+    """What happens where no fault is planted."""
 
-    def __init__(self, console: Console, on_loaded: Callable[[], object]) -> None:
+
+class Hooked(Progress):
+    """Something happens once all documents are written, or when the index is merged."""
+
+    def __init__(
+        self, console: Console, on_loaded: Callable[[], object], on_merge: Callable[[], object]
+    ) -> None:
         super().__init__(console)
         self._on_loaded = on_loaded
+        self._on_merge = on_merge
+
+    def note(self, text: str) -> None:
+        """Says it, and lets it happen."""
+        super().note(text)
+        if text.strip().startswith("merging "):
+            self._on_merge()
 
     def written(self, documents: int) -> None:
         """Says it, and lets it happen."""
@@ -76,14 +90,16 @@ class Shop:
     def build(
         self,
         settings: ClusterSettings | None = None,
-        on_loaded: Callable[[], object] = lambda: None,
+        on_loaded: Callable[[], object] = nothing,
+        on_merge: Callable[[], object] = nothing,
         **changes: Any,
     ) -> Report:
         """A build of the catalogue, by way of another address where one is given.
 
-        `on_loaded` happens when all is written and nothing is counted.
+        `on_loaded` happens when all is written and nothing is counted, `on_merge` when the
+        settings for loading are undone and nothing is verified.
         """
-        progress = Hooked(Console(file=self.said), on_loaded)
+        progress = Hooked(Console(file=self.said), on_loaded, on_merge)
         return build(
             replace(self.plan, **changes), self.client, settings or self.settings, progress
         )
@@ -94,9 +110,11 @@ class Shop:
         [index] = self.client.indices.get_alias(name=self.plan.alias)
         return index
 
-    def contents(self, index: str | None = None) -> dict[str, dict[str, Any]]:
+    def contents(
+        self, index: str | None = None, *, vectors: bool = False
+    ) -> dict[str, dict[str, Any]]:
         """Of the live index, or another."""
-        return contents(self.client, index or self.live)
+        return contents(self.client, index or self.live, vectors=vectors)
 
 
 MakeShop = Callable[[list[dict[str, Any]]], Shop]

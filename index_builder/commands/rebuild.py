@@ -103,6 +103,9 @@ def rebuild(  # noqa: PLR0913, PLR0917  one a command line option
         typer.Option(help="BEIR folder: nDCG@10 not below live.", rich_help_panel=_GATES),
     ] = None,
     judged_split: Annotated[str, typer.Option(rich_help_panel=_GATES)] = GateBounds.judged_split,
+    health_wait_s: Annotated[
+        float, typer.Option(min=0, help="For all copies to be there.", rich_help_panel=_GATES)
+    ] = GateBounds.health_wait_s,
     in_flight: Annotated[
         int, typer.Option(min=1, help="Requests at most.", rich_help_panel=_SENDING)
     ] = SendLimits.most_in_flight,
@@ -153,6 +156,7 @@ def rebuild(  # noqa: PLR0913, PLR0917  one a command line option
                 queries=queries,
                 judged=judged,
                 judged_split=judged_split,
+                health_wait_s=health_wait_s,
             ),
             limits=SendLimits(most_in_flight=in_flight, patience_s=patience_s),
         )

@@ -32,11 +32,15 @@ class GateBounds:
     judged_split: str = "dev"
     max_ndcg_loss: float = 0.0
     vector_sample: int = 64
+    health_wait_s: float = 600.0
+    """For copies that are being made; a large index takes longer."""
 
     def __post_init__(self) -> None:
         for name in ("min_ratio_to_live", "min_recall"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name}: must be 0 to 1, it is {getattr(self, name)}")
+        if self.health_wait_s < 0:
+            raise ConfigError(f"health_wait_s: must be 0 or more, it is {self.health_wait_s:g}")
         if not 1 <= self.recall_k <= self.depth <= 10_000:
             raise ConfigError(
                 f"recall_k {self.recall_k} must be 1 to depth {self.depth}, and that 10,000 at most"

@@ -66,7 +66,7 @@ def verify(
             records.append(_not_run("templates", f"{dialect.name} does not run this project's"))
         if bounds.judged is not None:
             records.append(_judged(client, subject, bounds, engine))
-    records.append(health_gate(client, index, subject.replicas))
+    records.append(health_gate(client, index, subject.replicas, bounds.health_wait_s))
     return records
 
 

@@ -193,8 +193,33 @@ def test_a_judged_set_that_is_ranked_worse_fails(make_shop: MakeShop) -> None:
     assert shop.live == live
 
 
+def test_a_copy_that_no_node_can_hold_fails_the_health(make_shop: MakeShop) -> None:
+    """Somebody asks for a replica on the only node that has the primary: yellow, not green."""
+    shop = make_shop(products(20))
+    live = shop.build().index
+
+    def ask_for_a_copy() -> None:
+        shop.client.indices.put_settings(index=fresh_index(shop), body={"number_of_replicas": 1})
+
+    report = shop.build(on_merge=ask_for_a_copy, gates=lenient(health_wait_s=0.1))
+
+    [failed] = [gate for gate in report.gates if gate.verdict == "failed"]
+    assert (failed.name, failed.figure) == ("health", 50)
+    assert "yellow, 1 shards active after 0.1 s, wanted green" in failed.detail
+    assert "the replica of shard 0: cannot allocate" in failed.detail
+    assert not report.swapped
+    assert shop.live == live
+
+
 @pytest.mark.parametrize(
-    "wrong", [{"min_recall": 1.5}, {"min_ratio_to_live": -1}, {"depth": 5}, {"recall_k": 0}]
+    "wrong",
+    [
+        {"min_recall": 1.5},
+        {"min_ratio_to_live": -1},
+        {"depth": 5},
+        {"recall_k": 0},
+        {"health_wait_s": -1},
+    ],
 )
 def test_bounds_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
     """Each by its name."""

@@ -91,7 +91,7 @@ def check_killed_builds(make_shop: MakeShop, kills: int, seed: int) -> None:
 
     kill_and_resume(shop, kills, random.Random(seed))
 
-    assert shop.contents() == undisturbed.contents()
+    assert shop.contents(vectors=True) == undisturbed.contents(vectors=True)
     rejects = [
         sorted(map(str, (json.loads(line) for line in one.plan.rejects.read_text().splitlines())))
         for one in (shop, undisturbed)
@@ -103,7 +103,7 @@ def check_killed_builds(make_shop: MakeShop, kills: int, seed: int) -> None:
 
 
 def test_a_build_killed_three_times_gives_the_undisturbed_index(make_shop: MakeShop) -> None:
-    """Document for document and reject for reject, in one index; the checkpoint is gone."""
+    """In documents, their vectors' numbers and rejects, in one index; the checkpoint is gone."""
     check_killed_builds(make_shop, kills=3, seed=7)
 
 

@@ -12,6 +12,7 @@ import pytest
 from index_builder.documents import Document
 from index_builder.encode import encode
 from index_builder.rows import Row
+from index_builder.vector_cache import VectorCache
 from rerank_core.artifact import open_artifact
 from rerank_core.engine import BiEncoder, Engine, load_bi_encoder
 from tests.tiny_models import make_bi_encoder
@@ -52,7 +53,7 @@ def test_equal_texts_are_encoded_once_and_each_document_has_its_vector(
     encoder = load_bi_encoder(open_artifact(folder))
     chunk = documents("oak table", "elm chair", "oak table", "ash bed", "elm chair")
 
-    encoded = encode(engine, encoder, chunk)
+    encoded = encode(engine, encoder, chunk, VectorCache())
 
     [heard] = engine.heard
     assert sorted(heard) == ["ash bed", "elm chair", "oak table"]
@@ -70,7 +71,7 @@ def test_a_chunk_is_encoded_in_parts_from_short_to_long(
     chunk = documents(*(f"part {'x' * (at * 37 % 40)} {at}" for at in range(300)))
     told: list[int] = []
 
-    encoded = encode(engine, encoder, chunk, told.append)
+    encoded = encode(engine, encoder, chunk, VectorCache(), told.append)
 
     assert told == [256, 44]
     assert [len(part) for part in engine.heard] == told
@@ -78,3 +79,45 @@ def test_a_chunk_is_encoded_in_parts_from_short_to_long(
     assert lengths == sorted(lengths)
     whole = engine.encode(encoder, [document.encoder_text for document in chunk])
     np.testing.assert_allclose(encoded.vectors, whole, atol=1e-6)
+
+
+def test_a_text_of_an_earlier_chunk_is_not_encoded_again(
+    folder: Path, engine: ListeningEngine
+) -> None:
+    """However far apart equal texts stand, and to the same bits."""
+    encoder = load_bi_encoder(open_artifact(folder))
+    cache = VectorCache()
+    told: list[int] = []
+
+    first = encode(engine, encoder, documents("oak table", "elm chair"), cache, told.append)
+    second = encode(engine, encoder, documents("elm chair", "ash", "elm chair"), cache, told.append)
+    third = encode(engine, encoder, documents("oak table"), cache, told.append)
+
+    assert [sorted(part) for part in engine.heard] == [["elm chair", "oak table"], ["ash"]]
+    assert told == [2, 1]
+    assert (second.vectors[[0, 2]] == first.vectors[1]).all()
+    assert (third.vectors == first.vectors[0]).all()
+
+
+def test_the_cache_keeps_the_latest_within_its_bytes() -> None:
+    """Two vectors of 25 numbers take 400 bytes each, so three do not fit into 1,000."""
+    cache = VectorCache(most_bytes=1000)
+    one, two, three = np.eye(3, 25, dtype=np.float32)
+
+    cache.put(["one", "two"], np.stack([one, two]))
+    cache.get(["one"])
+    cache.put(["three"], three[None])
+
+    known = cache.get(["one", "two", "three"])
+    assert [vector is not None for vector in known] == [True, False, True]
+    assert len(cache) == 2
+    assert known[0] is not None
+    assert (known[0] == one).all()
+
+
+def test_a_cache_of_no_bytes_keeps_nothing() -> None:
+    """So that each text is encoded."""
+    cache = VectorCache(most_bytes=0)
+    cache.put(["one"], np.ones((1, 4), np.float32))
+    assert cache.get(["one"]) == [None]
+    assert len(cache) == 0
