@@ -50,6 +50,9 @@ def quality(  # noqa: PLR0913, PLR0917  one a command line option
     lexical_weight: Annotated[
         float, typer.Option(min=0, max=1, help="The vector leg has the rest of 1.")
     ] = Plan.lexical_weight,
+    relevant: Annotated[
+        float | None, typer.Option(help="Least grade that recall counts. Default: upper half.")
+    ] = Plan.relevant,
     out: Annotated[Path | None, typer.Option(help="JSON file for every figure.")] = None,
     html: Annotated[Path | None, typer.Option(help="Report in one file, with texts.")] = None,
     runs: Annotated[Path | None, typer.Option(help="Folder for TREC run files.")] = None,
@@ -76,6 +79,7 @@ def quality(  # noqa: PLR0913, PLR0917  one a command line option
             depths=tuple(sorted({*Plan.depths, depth})),
             method=fusion.value,
             lexical_weight=lexical_weight,
+            relevant=relevant,
         )
         with use_or_start() as settings, progress.status("reading") as status:
             measured = measure_quality(plan, settings, status.update)

@@ -28,6 +28,8 @@ class Measured:
     collection: Collection
     runs: Mapping[str, Run]
     """By system."""
+    scores: Run
+    """The cross-encoder's logit of every candidate of every system."""
 
 
 def measure_quality(plan: Plan, settings: ClusterSettings, say: Callable[[str], None]) -> Measured:
@@ -65,13 +67,13 @@ def measure_quality(plan: Plan, settings: ClusterSettings, say: Callable[[str], 
         ),
         comparisons=compare(values),
     )
-    return Measured(result, collection, {**candidates, **after})
+    return Measured(result, collection, {**candidates, **after}, scores)
 
 
 def write_runs(measured: Measured, folder: Path) -> None:
-    """A TREC run a system, as other tools read them. Raises `InputError`."""
+    """A TREC run a system and one of all logits, as other tools read them. Raises `InputError`."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, run in measured.runs.items():
+    for name, run in {**measured.runs, "logits": measured.scores}.items():
         tag = name.replace(", ", "-")
         write_run(run, folder / f"{tag}.run", tag=tag)
 

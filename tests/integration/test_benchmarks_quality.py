@@ -86,7 +86,7 @@ def test_a_folder_is_measured_end_to_end(cluster, shop, small_models, tmp_path):
     for system in result.systems:
         assert system.means["nDCG@10"].mean <= system.means["nDCG@10 condensed"].mean + 1e-9
     assert "oak" not in out.read_text()
-    for system in ("lexical", "hybrid-reranked"):
+    for system in ("lexical", "hybrid-reranked", "logits"):
         assert set(read_run(runs / f"{system}.run")) == {f"q{number}" for number in range(20)}
     page = _Page()
     page.feed(html.read_text())
