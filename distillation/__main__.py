@@ -48,7 +48,7 @@ def run(
     if until not in pipeline.STAGES:
         raise ConfigError(f"--until {until}: one of {', '.join(pipeline.STAGES)}")
     settings = ClusterSettings(url=cluster) if cluster else None
-    place = pipeline.Place(data, out, settings, recipe.parent, force)
+    place = pipeline.Place(data, out, settings, recipe.parent, force=force)
     done = pipeline.run(read_recipe(recipe, tuple(changes or ())), place, Console(), until=until)
     Console().print(
         "\n".join(f"{name}: {one.folder}" for name, one in done.items()), soft_wrap=True

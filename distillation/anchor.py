@@ -12,6 +12,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from distillation.lists import TargetList
+from distillation.precision import in_bfloat16
 from rerank_core.errors import InputError
 from rerank_core.hashing import hash_file, hash_json
 from rerank_core.text import ProductTextRecipe
@@ -30,7 +31,7 @@ def encode(folder: Path, texts: Sequence[str], cache: Path) -> Vectors:
         kept: Vectors = np.load(path)
         return kept
     model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16()):
         vectors: Vectors = model.encode(
             list(texts),
             batch_size=64,

@@ -19,7 +19,8 @@ from torch.utils.tensorboard import SummaryWriter
 from distillation import losses
 from distillation.batches import Batch, Pick, assemble, even, plan_epoch
 from distillation.lists import TokenList
-from distillation.pipeline.recipe import Fit
+from distillation.pipeline.fit import Fit
+from distillation.precision import in_bfloat16
 from rerank_core.errors import ConfigError
 
 CHECKPOINT = "checkpoint.pt"
@@ -51,8 +52,9 @@ def fit(  # noqa: PLR0913 - the loop is one thing, and has many ends
     """Trains a module, and leaves the weights with the highest nDCG@10 of `measure` in `best.pt`.
 
     Its outputs are ``(pairs,)`` or ``(pairs, classes)``, and it has `depth` and `layer_of` as
-    `Student` has. Goes on from `checkpoint.pt` where a killed run of the same `identity` left one.
-    Returns the curve of evaluations. Raises `ConfigError` for a checkpoint of another identity.
+    `Student` has. Goes on from `checkpoint.pt` where a killed run of the same `identity` left one;
+    the last one says that all steps are done, and stays until the stage is. Returns the curve of
+    evaluations. Raises `ConfigError` for a checkpoint of another identity.
     """
     torch.manual_seed(seed)
     optimiser = torch.optim.AdamW(_groups(network, settings), fused=True)
@@ -93,7 +95,6 @@ def fit(  # noqa: PLR0913 - the loop is one thing, and has many ends
             left_s *= settings.steps - state.step
             line = "  ".join(f"{name} {value:.4g}" for name, value in point.items())
             show.print(f"{line}  {left_s:.0f} s left", highlight=False)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
     return state.curve
 
 
@@ -127,8 +128,9 @@ def _steps(lists: Sequence[TokenList], settings: Fit, seed: int) -> list[list[Pi
 def _step(
     network: Any, optimiser: torch.optim.AdamW, state: _State, settings: Fit, batch: Batch
 ) -> float:
-    with torch.autocast("cpu", torch.bfloat16, enabled=settings.precision == "bfloat16"):
-        outputs = network(even(batch))[: len(batch.targets)]
+    bfloat16 = in_bfloat16(settings.precision)
+    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        outputs = network(even(batch) if bfloat16 else batch)[: len(batch.targets)]
     loss = losses.loss(settings.loss, settings.pointwise, outputs, batch.targets, batch.lists)
     loss.backward()  # type: ignore[no-untyped-call]
     parameters = [one for group in optimiser.param_groups for one in group["params"]]

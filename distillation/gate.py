@@ -67,8 +67,10 @@ def judge_lists(
     data: tuple[Mapping[str, str], Mapping[str, Mapping[str, Any]], Judgments],
     scale: Scale,
     engine: Engine,
+    *,
+    margin: float = MARGIN,
 ) -> Verdict:
-    """The same on queries, products and judgments at hand.
+    """The same on queries, products and judgments at hand; `margin` of nDCG@10.
 
     Raises `InputError` where no query can be compared.
     """
@@ -87,7 +89,7 @@ def judge_lists(
         ndcg=equivalence_test(
             evaluate_judged_list(judgments, ours, scale).values["nDCG@10"],
             evaluate_judged_list(judgments, theirs, scale).values["nDCG@10"],
-            MARGIN,
+            margin,
         ),
         tau=bootstrap(taus),
         worst_query=worst,

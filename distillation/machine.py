@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from distillation.precision import in_bfloat16
+
 _LIBRARIES = ("torch", "transformers", "sentence-transformers", "tokenizers", "numpy")
 
 
@@ -19,6 +21,7 @@ def environment() -> dict[str, Any]:
         | {name: version(name) for name in _LIBRARIES},
         "processor": _processor(),
         "threads": torch.get_num_threads(),
+        "bfloat16": in_bfloat16(),
     }
 
 

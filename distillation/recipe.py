@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import ConfigDict
 
+from distillation.precision import Precision
 from distillation.tables import read_table
 from rerank_core.measures import Scale
 from rerank_core.text import ProductTextRecipe
@@ -118,7 +119,7 @@ class TrainingRecipe:
     anchor: Anchor | None = None
     evaluate_every: int = 500
     """Steps between evaluations on the choosing half of dev; a checkpoint is kept at each."""
-    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    precision: Precision = "auto"
     """Of the matrix products while training; weights and losses are always float32."""
 
     def __post_init__(self) -> None:

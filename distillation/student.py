@@ -13,15 +13,13 @@ from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification
 
 from distillation.batches import Batch, Pick, assemble, even
+from distillation.first_token import first_token_states
 from distillation.lists import TokenList
 from distillation.losses import relevance
 from rerank_core.errors import ArtifactError
 from rerank_core.text import ProductTextRecipe, TextEncoder
 
 _DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
-
-_ATTENTION = "eager"
-"""On rows of 30 tokens PyTorch's fused attention takes twice as long on a CPU, backward most."""
 
 
 class Student(nn.Module):
@@ -32,14 +30,14 @@ class Student(nn.Module):
     ) -> None:
         """Loads a folder; a bi-encoder's gets a new, random head from torch's generator.
 
-        `dropout` replaces the folder's own.
+        `dropout` replaces the folder's own. Weights are float32, whatever they are stored as.
         """
         super().__init__()
         if not (folder / "config.json").is_file():
             raise ArtifactError(f"{folder}: no config.json; give the folder of a model")
         rates = {} if dropout is None else dict.fromkeys(_DROPOUTS, dropout)
         self.network: Any = AutoModelForSequenceClassification.from_pretrained(
-            folder, num_labels=1, local_files_only=True, attn_implementation=_ATTENTION, **rates
+            folder, num_labels=1, local_files_only=True, dtype=torch.float32, **rates
         )
         if self.network.config.model_type != "bert":
             raise ArtifactError(
@@ -55,12 +53,10 @@ class Student(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """Logits, float32, shape ``(pairs,)``."""
         bert = self.network.bert
-        states = bert(
-            input_ids=batch.ids, attention_mask=batch.mask, token_type_ids=batch.type_ids
-        ).last_hidden_state
+        states = first_token_states(bert, batch)
         # The head in float32: bfloat16 has 8 bits, and logits rounded to those would tie.
         with torch.autocast("cpu", enabled=False):
-            pooled = self.network.dropout(bert.pooler(states.float()))
+            pooled = self.network.dropout(bert.pooler(states.float()[:, None]))
             logits: Tensor = self.network.classifier(pooled)
         return logits.squeeze(-1)
 
@@ -110,7 +106,8 @@ def score(
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
         for start in range(0, len(picks), pairs_a_batch):
             part = picks[start : start + pairs_a_batch]
-            logits = relevance(student(even(assemble(lists, part)))).numpy()[: len(part)]
+            batch = assemble(lists, part)
+            logits = relevance(student(even(batch) if bfloat16 else batch)).numpy()[: len(part)]
             for pick, logit in zip(part, logits, strict=True):
                 scores[pick.number][pick.rows[0]] = logit
             done(len(part))

@@ -16,6 +16,7 @@ from torch import Tensor
 from distillation import losses
 from distillation.batches import Pick, assemble, plan_epoch
 from distillation.lists import TokenList
+from distillation.precision import in_bfloat16
 from distillation.recipe import TrainingRecipe
 from distillation.student import Student
 from rerank_core.errors import ConfigError
@@ -111,7 +112,7 @@ def train(
     `after_step` is called with the state and the step's loss; it reports, evaluates and saves.
     """
     student, settings = state.student, recipe.optimiser
-    autocast = recipe.precision == "bfloat16"
+    autocast = in_bfloat16(recipe.precision)
     student.train()
     for step in plan[state.step :]:
         batch = assemble(anchored if step.anchored else graded, step.picks)

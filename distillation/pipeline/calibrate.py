@@ -43,9 +43,3 @@ def pairs_of(
         (run[q][name], share, q) for q, found in judged.items() for name, share in found.items()
     ]
     return [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]
-
-
-def _array(values: list[float]) -> Any:
-    import numpy as np  # noqa: PLC0415
-
-    return np.asarray(values, np.float64)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from distillation.calibration import Platt, quality
@@ -116,8 +117,6 @@ def compare_by_set(
 def _calibration(
     judged: Mapping[str, Mapping[str, float]], run: Run, line: Platt, sets: list[str]
 ) -> dict[str, Any]:
-    import numpy as np  # noqa: PLC0415
-
     found = {}
     for one in sets:
         part = {query: rows for query, rows in judged.items() if query.startswith(f"{one}/")}

@@ -59,14 +59,17 @@ def do_publish(
     exact = load_cross_encoder(artifact, "onnxruntime")
     served = load_cross_encoder(artifact, path_choice("auto"))
     with Engine() as engine:
-        verdicts = _int8(served, exact, material, engine)
+        verdicts = _int8(served, exact, material, engine, terms.margin)
         for verdict in verdicts:
             show.print(gate.line(verdict), markup=False, highlight=False, soft_wrap=True)
         means = {"student": _means(exact, material, engine)}
         if terms.shipped:
             other = load_cross_encoder(open_named(terms.shipped), "onnxruntime")
             means["shipped"] = _means(other, material, engine)
-    failed = [v.data for v in verdicts if v.ndcg.queries >= gate.ENOUGH and not v.ndcg.holds]
+    deciding = [verdict for verdict in verdicts if verdict.ndcg.queries >= gate.ENOUGH]
+    if not deciding:
+        show.print(f"int8 is not decided upon: no set has {gate.ENOUGH} queries", highlight=False)
+    failed = [verdict.data for verdict in deciding if not verdict.ndcg.holds]
     if failed:
         raise ConfigError(
             f"publish: {served.numeric_path} is not shown to rank as fp32 does on {failed}; "
@@ -131,7 +134,7 @@ def _short(stages: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _int8(
-    served: CrossEncoder, exact: CrossEncoder, material: Material, engine: Engine
+    served: CrossEncoder, exact: CrossEncoder, material: Material, engine: Engine, margin: float
 ) -> list[gate.Verdict]:
     """Each set, both halves of dev: nothing is chosen by it."""
     verdicts = []
@@ -139,7 +142,9 @@ def _int8(
         judged = material.of_set("select", name) | material.of_set("report", name)
         if judged:
             data = (material.queries, material.products, judged)
-            verdicts.append(gate.judge_lists(served, exact, name, data, SHARES, engine))
+            verdicts.append(
+                gate.judge_lists(served, exact, name, data, SHARES, engine, margin=margin)
+            )
     return verdicts
 
 

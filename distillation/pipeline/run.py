@@ -15,11 +15,12 @@ from distillation.pipeline.evaluate import do_evaluate
 from distillation.pipeline.labels import do_labels
 from distillation.pipeline.pool import do_pool
 from distillation.pipeline.publish import do_publish
-from distillation.pipeline.recipe import Recipe
+from distillation.pipeline.recipe import Pool, Recipe, Student
 from distillation.pipeline.split import Material, do_split, fingerprint
 from distillation.pipeline.stage import Finished, Order, do, open_stage, write_json
 from distillation.pipeline.student import do_student
 from rerank_core import records
+from rerank_core.artifact import named_folder
 from rerank_core.cluster.settings import ClusterSettings
 from rerank_core.errors import ConfigError
 from rerank_core.hashing import hash_json
@@ -101,7 +102,8 @@ def _teacher(
 ) -> Finished:
     members = []
     for member in recipe.teacher.members:
-        order = Order("member", records.to_json(member), {"split": done["split"]})
+        settings = records.to_json(member) | teachers.content_of(member, place.data)
+        order = Order("member", settings, {"split": done["split"]})
 
         def work(folder: Path, member: Any = member, key: str = order.key) -> dict[str, Any]:
             return teachers.do_member(member, material, folder, key, show)
@@ -128,7 +130,7 @@ def _pool(
     recipe: Recipe, place: Place, material: Material, done: dict[str, Finished], show: Console
 ) -> Finished:
     return place.do(
-        Order("pool", records.to_json(recipe.pool), {"split": done["split"]}),
+        Order("pool", _on_base(recipe.pool), {"split": done["split"]}),
         lambda folder: do_pool(recipe.pool, material, place.cluster, folder, show),
         show,
     )
@@ -147,11 +149,17 @@ def _labels(
     return place.do(Order("labels", {"pairs": recipe.labels.pairs}, inputs), work, show)
 
 
+def _on_base(settings: Pool | Student) -> dict[str, Any]:
+    """With the weights that the name of the base stands for."""
+    weights = teachers.hash_weights(named_folder(settings.base))
+    return {**records.to_json(settings), "base_weights": weights}
+
+
 def _student(
     recipe: Recipe, place: Place, material: Material, done: dict[str, Finished], show: Console
 ) -> Finished:
     inputs: dict[str, Finished] = {n: done[n] for n in ("split", "labels") if n in done}
-    order = Order("student", records.to_json(recipe.student), inputs)
+    order = Order("student", _on_base(recipe.student), inputs)
     return place.do(
         order,
         lambda folder: do_student(

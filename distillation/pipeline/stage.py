@@ -20,7 +20,8 @@ from rerank_core.hashing import hash_file, hash_json
 
 MANIFEST = "manifest.json"
 _LOCK = ".lock"
-_PARTIAL = ("checkpoint.pt", _LOCK, MANIFEST)
+_CHECKPOINT = "checkpoint.pt"
+_PARTIAL = (_CHECKPOINT, _LOCK, MANIFEST)
 """What a stage leaves behind that is no output."""
 
 
@@ -104,6 +105,8 @@ def do(
             "seconds": round(time.monotonic() - clock, 1),
         }
         write_json(folder / MANIFEST, manifest)
+        for path in folder.rglob(_CHECKPOINT):  # of use to a killed run alone
+            path.unlink()
     return open_stage(folder)
 
 
@@ -138,7 +141,7 @@ def write_json(path: Path, value: Any) -> None:
 def _outputs(folder: Path) -> dict[str, str]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     names = [path.relative_to(folder).as_posix() for path in files]
-    kept = [name for name in names if name not in _PARTIAL and not name.startswith("events/")]
+    kept = [name for name in names if Path(name).name not in _PARTIAL and "events/" not in name]
     return {name: hash_file(folder / name) for name in kept}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from distillation.pipeline.recipe import Student as Settings
 from distillation.pipeline.split import Material
 from distillation.pipeline.stage import Finished
 from distillation.pipeline.teacher import by_set, choosing
+from distillation.precision import in_bfloat16
 from distillation.ranking import measure_on, network_run, token_lists
 from distillation.student import Student, text_encoder
 from rerank_core.artifact import named_folder
@@ -40,7 +42,7 @@ def do_student(
     network = Student(base, layers=settings.layers, dropout=settings.fit.dropout)
     queries, products = material.queries, material.products
     chosen = choosing(material)
-    bfloat16 = settings.fit.precision == "bfloat16"
+    bfloat16 = in_bfloat16(settings.fit.precision)
     measure = measure_on(chosen, token_lists(chosen, queries, products, encoder), bfloat16=bfloat16)
     targets = _targets(settings, material, labels)
     lists = token_lists(targets, queries, products, encoder)
@@ -63,7 +65,7 @@ def do_student(
             seed=settings.seed, identity=key, measure=measure, show=show,
         )  # fmt: skip
         load_best(network, tuned)
-        (tuned / BEST).replace(folder / BEST)
+        shutil.copy(tuned / BEST, folder / BEST)  # a run killed just now needs both
     facts["best"] = best_point(facts.get("human_curve", curve))
     select = material.judgments("select")
     lists = token_lists(select, queries, products, encoder)

@@ -10,11 +10,14 @@ import torch
 from rich.console import Console
 
 from distillation.fitting import BEST, best_point, fit, load_best
-from distillation.pipeline import recipe as recipes
+from distillation.pipeline import members, recipe
+from distillation.pipeline.fit import Fit
 from distillation.pipeline.split import Material
 from distillation.pipeline.stage import Finished
+from distillation.precision import in_bfloat16
 from distillation.ranking import Rows, lists_of, means, measure_on, teacher_run
 from distillation.student import Student, text_encoder
+from distillation.teachers.bi_encoder import BiEncoderTeacher
 from distillation.teachers.contract import Pair, Teacher
 from distillation.teachers.cosine import CosineTeacher
 from distillation.teachers.cross_encoder import CrossEncoderTeacher
@@ -30,6 +33,7 @@ from distillation.teachers.mean import MeanTeacher, spread
 from distillation.teachers.prompt import Prompt
 from distillation.teachers.server import ServerTeacher
 from rerank_core.artifact import named_folder
+from rerank_core.errors import ConfigError
 from rerank_core.hashing import hash_file
 from rerank_core.measures import read_run, write_run
 
@@ -38,8 +42,33 @@ _SPREAD_QUERIES = 300
 SELECT, HUMAN = "select.trec", "human.trec"
 
 
+def content_of(member: members.Member, data: Path) -> dict[str, str]:
+    """Hashes of what the names in a member's table stand for. Raises `ConfigError`."""
+    match member:
+        case members.CosineTeacher() | members.CrossEncoderTeacher():
+            return {"base_weights": hash_weights(named_folder(member.base))}
+        case members.BiEncoderTeacher() | members.DecoderTeacher() | members.GradeTeacher():
+            return {"base_weights": revision_of(member.base)}
+        case members.FileTeacher():
+            return {"content": _hash_input(data / member.path)}
+        case members.ServerTeacher():  # its revision stands in the table
+            return {}
+
+
+def hash_weights(folder: Path) -> str:
+    """sha256 of a model folder's weights. Raises `ConfigError`."""
+    return _hash_input(folder / "model.safetensors")
+
+
+def _hash_input(path: Path) -> str:
+    try:
+        return hash_file(path)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}; the recipe names it") from error
+
+
 def do_member(
-    member: recipes.Member, material: Material, folder: Path, key: str, show: Console
+    member: members.Member, material: Material, folder: Path, key: str, show: Console
 ) -> dict[str, Any]:
     """Trains the member where it is to be trained; writes its runs on select and on human lists."""
     facts: dict[str, Any] = {}
@@ -60,12 +89,12 @@ def do_member(
     return facts
 
 
-_TRAINED = recipes.CrossEncoderTeacher | recipes.DecoderTeacher
+_TRAINED = members.CrossEncoderTeacher | members.DecoderTeacher
 
 
 def _train(
-    member: recipes.CrossEncoderTeacher | recipes.DecoderTeacher,
-    settings: recipes.Fit,
+    member: members.CrossEncoderTeacher | members.DecoderTeacher,
+    settings: Fit,
     material: Material,
     folder: Path,
     key: str,
@@ -78,7 +107,7 @@ def _train(
     measure = measure_on(
         select,
         lists_of(select, queries, products, member.text, rows),
-        bfloat16=settings.precision == "bfloat16",
+        bfloat16=in_bfloat16(settings.precision),
     )
     lists = lists_of(material.judgments("human"), queries, products, member.text, rows)
     return fit(
@@ -87,10 +116,10 @@ def _train(
 
 
 def _network(
-    member: recipes.CrossEncoderTeacher | recipes.DecoderTeacher, dropout: float | None
+    member: members.CrossEncoderTeacher | members.DecoderTeacher, dropout: float | None
 ) -> tuple[Any, Rows]:
     """A fresh network and what makes a query and texts its rows."""
-    if isinstance(member, recipes.DecoderTeacher):
+    if isinstance(member, members.DecoderTeacher):
         tokenizer, prompt = load_tokenizer(member.base), Prompt(member.prompt, member.text)
         network = DecoderHead(
             member.base, classes=member.classes, layers=member.layers, lora=member.lora
@@ -149,7 +178,7 @@ def do_teacher(members: Sequence[Finished], material: Material, folder: Path) ->
 
 
 def open_teacher(
-    teacher: recipes.Teacher, stage: Finished, members: Sequence[Finished], data: Path
+    teacher: recipe.Teacher, stage: Finished, members: Sequence[Finished], data: Path
 ) -> Teacher:
     """The teacher of a finished stage, ready to label."""
     opened = [
@@ -161,31 +190,35 @@ def open_teacher(
     return MeanTeacher(opened, stage.facts["spreads"], stage.facts["scale"])
 
 
-def open_member(member: recipes.Member, folder: Path, data: Path) -> Teacher:
+def open_member(member: members.Member, folder: Path, data: Path) -> Teacher:
     """A member whose training, where it has one, is done."""
     match member:
-        case recipes.CosineTeacher():
+        case members.CosineTeacher():
             return CosineTeacher(member.base, member.text)
-        case recipes.CrossEncoderTeacher():
-            base = named_folder(member.base)
-            network, _ = _network(member, None)
-            weights = base / "model.safetensors"
-            if member.fit is not None:
-                load_best(network, folder)
-                weights = folder / BEST
-            encoder = text_encoder(base, member.text)
-            return CrossEncoderTeacher(network, encoder, "cross-encoder", hash_file(weights))
-        case recipes.DecoderTeacher():
-            head, _ = _network(member, None)
-            load_best(head, folder)
-            prompt = Prompt(member.prompt, member.text)
-            return DecoderTeacher(
-                head, load_tokenizer(member.base), prompt, hash_file(folder / BEST)
-            )
-        case recipes.GradeTeacher():
+        case members.BiEncoderTeacher():
+            return BiEncoderTeacher(member.base, member.text, revision_of(member.base))
+        case members.CrossEncoderTeacher() | members.DecoderTeacher():
+            return _open_network(member, folder)
+        case members.GradeTeacher():
             prompt = Prompt(member.prompt, member.text, member.grades)
             return GradeTeacher(member.base, prompt, member.grades, revision_of(member.base))
-        case recipes.ServerTeacher():
+        case members.ServerTeacher():
             return ServerTeacher(member)
-        case recipes.FileTeacher():
+        case members.FileTeacher():
             return FileTeacher(data / member.path, member.text)
+
+
+def _open_network(
+    member: members.CrossEncoderTeacher | members.DecoderTeacher, folder: Path
+) -> Teacher:
+    network, _ = _network(member, None)
+    if member.fit is not None:
+        load_best(network, folder)
+    if isinstance(member, members.DecoderTeacher):
+        prompt = Prompt(member.prompt, member.text)
+        tokenizer = load_tokenizer(member.base)
+        return DecoderTeacher(network, tokenizer, prompt, hash_file(folder / BEST))
+    base = named_folder(member.base)
+    weights = folder / BEST if member.fit is not None else base / "model.safetensors"
+    encoder = text_encoder(base, member.text)
+    return CrossEncoderTeacher(network, encoder, "cross-encoder", hash_file(weights))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from distillation.lists import TokenList
+from distillation.precision import Precision, in_bfloat16
 from distillation.student import score
 from distillation.teachers.contract import Pair, TeacherIdentity, TeacherScores, by_query
 from rerank_core.hashing import hash_json
@@ -15,13 +16,19 @@ from rerank_core.text import ProductTextRecipe, TextEncoder
 
 
 class CrossEncoderTeacher:
-    """Scores with a network in torch, bfloat16 matrix products and a float32 head."""
+    """Scores with a network in torch; the head is float32."""
 
     def __init__(
-        self, network: Any, encoder: TextEncoder, name: str, revision: str, *, bfloat16: bool = True
+        self,
+        network: Any,
+        encoder: TextEncoder,
+        name: str,
+        revision: str,
+        *,
+        precision: Precision = "auto",
     ) -> None:
         """`revision` is the hash of the weights in `network`."""
-        self._network, self._encoder, self._bfloat16 = network, encoder, bfloat16
+        self._network, self._encoder, self._bfloat16 = network, encoder, in_bfloat16(precision)
         self.identity = TeacherIdentity(name, revision, hash_json(["pair", encoder.recipe.hash]))
 
     @property

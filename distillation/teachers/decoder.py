@@ -16,7 +16,8 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 from distillation.batches import Batch, Pick, assemble, even
 from distillation.lists import TokenList
 from distillation.losses import relevance
-from distillation.pipeline.recipe import Lora
+from distillation.pipeline.members import Lora
+from distillation.precision import in_bfloat16
 from distillation.teachers.contract import Pair, TeacherIdentity, TeacherScores
 from distillation.teachers.prompt import Prompt
 from rerank_core.errors import ArtifactError, ConfigError
@@ -134,7 +135,7 @@ def _outputs(network: Any, rows: TokenList) -> Tensor:
     """Outputs in the rows' order, rows of like length together."""
     order = np.argsort(rows.tokens.lengths, kind="stable")
     parts = []
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16()):
         for start in range(0, len(order), _PAIRS_A_BATCH):
             part = order[start : start + _PAIRS_A_BATCH]
             batch = even(assemble([rows], [Pick(0, part)]))

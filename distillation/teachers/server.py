@@ -11,7 +11,7 @@ import openai
 import torch
 
 from distillation.losses import relevance
-from distillation.pipeline.recipe import ServerTeacher as Settings
+from distillation.pipeline.members import ServerTeacher as Settings
 from distillation.teachers.contract import Pair, TeacherIdentity, TeacherScores
 from distillation.teachers.prompt import Prompt
 from rerank_core.errors import ConfigError, ScoringError

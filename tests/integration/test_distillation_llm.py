@@ -14,7 +14,7 @@ import torch
 from scipy import stats
 
 from distillation.labels.store import LabelStore
-from distillation.pipeline.recipe import ServerTeacher as Settings
+from distillation.pipeline.members import ServerTeacher as Settings
 from distillation.teachers.contract import Pair
 from distillation.teachers.decoder import (
     DecoderHead,

@@ -44,6 +44,21 @@ def test_another_result_of_an_input_is_another_folder(tmp_path):
     assert len(keys) == 2
 
 
+def test_checkpoints_are_no_output_and_go_when_the_stage_is_done(tmp_path):
+    """Those of a part of the stage, too; what else the part wrote stays."""
+
+    def trains(folder):
+        for part in (folder, folder / "human"):
+            part.mkdir(exist_ok=True)
+            (part / "checkpoint.pt").write_text("half")
+            (part / "best.pt").write_text("best")
+        return {}
+
+    done = do(Order("one", {}, {}), tmp_path, trains, SHOW)
+    assert list(done.manifest["outputs"]) == ["best.pt", "human/best.pt"]
+    assert not list(done.folder.rglob("checkpoint.pt"))
+
+
 def test_a_killed_stage_finds_what_it_left(tmp_path):
     """No manifest, so the work is called again, on the same folder."""
     order = Order("one", {}, {})

@@ -12,15 +12,19 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 from distillation.fitting import fit, load_best
 from distillation.lists import TokenList
 from distillation.losses import grade_shares, listnet, loss, relevance, star_margin_mse
-from distillation.pipeline.recipe import Fit, Lora
+from distillation.pipeline.fit import Fit
+from distillation.pipeline.members import Lora
 from distillation.ranking import measure_on
+from distillation.teachers.bi_encoder import BiEncoderTeacher
 from distillation.teachers.contract import Pair, TeacherIdentity, TeacherScores, by_query
+from distillation.teachers.cosine import CosineTeacher
 from distillation.teachers.decoder import (
     DecoderHead,
     DecoderTeacher,
     GradeTeacher,
     grade_token,
     load_tokenizer,
+    revision_of,
 )
 from distillation.teachers.file import FileTeacher
 from distillation.teachers.mean import MeanTeacher, spread
@@ -149,6 +153,26 @@ def test_a_base_that_is_not_there_is_named(tmp_path):
     """And so is a model with fewer layers than were asked for."""
     with pytest.raises(ArtifactError, match="cannot be loaded"):
         DecoderHead(str(tmp_path), classes=1)
+
+
+def test_a_bi_encoder_in_torch_says_what_the_served_one_does():
+    """all-MiniLM-L6-v2 by sentence-transformers and by the engine: alike to a tenth of a logit.
+
+    Ten times a cosine; the served one computes in int8, and texts are short enough for both.
+    """
+    pairs = [
+        Pair("oak shelf", "solid oak wall shelf"),
+        Pair("oak shelf", "garden hose, green"),
+        Pair("drill", "cordless drill, 18 V"),
+    ]
+    text = ProductTextRecipe(("title",))
+    revision = revision_of(str(named_folder("minilm")))
+    teacher = BiEncoderTeacher(str(named_folder("minilm")), text, revision)
+    ours = CosineTeacher("minilm", text).score(pairs).logits
+    assert teacher.score(pairs).logits == pytest.approx(ours, abs=0.1)
+    assert teacher.identity.revision == revision
+    with pytest.raises(ArtifactError, match="none: cannot be loaded"):
+        BiEncoderTeacher("/nowhere/none", text, "r")
 
 
 def test_a_mean_divides_each_member_by_its_spread():

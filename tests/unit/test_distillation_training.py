@@ -2,8 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 
+from distillation.batches import Pick, assemble, even
+from distillation.first_token import first_token_states
 from distillation.lists import TokenList
+from distillation.precision import has_bfloat16, in_bfloat16
 from distillation.recipe import Anchor, Labels, Optimiser, TrainingRecipe
 from distillation.student import Student
 from distillation.training import parameter_groups, plan_run, rate_share
@@ -85,6 +89,48 @@ def test_lower_layers_learn_slower_and_the_head_at_its_own_rate():
     assert peak[id(named[words])] == pytest.approx((2.5e-5, 0.01))
     assert peak[id(named["network.classifier.weight"])] == pytest.approx((1e-3, 0.01))
     assert peak[id(named["network.classifier.bias"])] == pytest.approx((1e-3, 0.0))
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_the_first_tokens_are_those_of_the_whole_network_and_so_are_gradients(autocast):
+    """Rows of 2 to 9 tokens: state and gradient of a network that computes every token.
+
+    In bfloat16, where padding is kept, states agree to its 8 bits.
+    """
+    student = Student(named_folder("minilm"), layers=2, dropout=0.0)
+    bert = student.network.bert
+    rows = [list(range(1000, 1000 + count)) for count in (2, 9, 5)]
+    lists = [TokenList(PackedTokens.pack(rows), np.zeros(3, np.float32))]
+    batch = assemble(lists, [Pick(0, np.arange(3))])
+    mixer = torch.linspace(-1, 1, 3 * 384).view(3, 384)
+    weight = bert.encoder.layer[0].attention.self.key.weight
+    found = []
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        for states in (
+            first_token_states(bert, batch),
+            first_token_states(bert, even(batch))[:3],
+            bert(
+                input_ids=batch.ids, attention_mask=batch.mask, token_type_ids=batch.type_ids
+            ).last_hidden_state[:, 0],
+        ):
+            (gradient,) = torch.autograd.grad((states.float() * mixer).sum(), weight)
+            found.append((states.detach().float(), gradient))
+    whole, slope = found.pop()
+    for states, gradient in found:
+        torch.testing.assert_close(states, whole, atol=0.1 if autocast else 1e-5, rtol=0)
+        if not autocast:
+            torch.testing.assert_close(gradient, slope, atol=1e-5, rtol=1e-4)
+
+
+def test_bfloat16_is_for_processors_that_compute_it():
+    """Zen 3 has AVX2 alone, Zen 5 and Sapphire Rapids have it; ARM writes its flags elsewhere."""
+    assert not has_bfloat16("model name\t: EPYC\nflags\t\t: fpu avx2 sha_ni\n")
+    assert has_bfloat16("flags\t\t: fpu avx2 avx512_bf16\n")
+    assert has_bfloat16("flags\t\t: fpu amx_bf16 amx_tile\n")
+    assert has_bfloat16("Features\t: fp asimd bf16\n")
+    assert not has_bfloat16("")
+    assert in_bfloat16("bfloat16")
+    assert not in_bfloat16("float32")
 
 
 def test_a_folder_that_cannot_become_a_student_is_named(tmp_path):
