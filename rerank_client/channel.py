@@ -70,5 +70,10 @@ def options() -> list[tuple[str, Any]]:
 
 
 def metadata(api_key: str | None) -> list[tuple[str, str]]:
-    """Of every call."""
+    """Of every call. Raises `ValueError` for a key that no header can carry."""
+    if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
+        raise ValueError(
+            "api_key: has a line break or another character that no header can carry; strip what a "
+            "file's last line ends with"
+        )
     return [] if api_key is None else [("authorization", f"Bearer {api_key}")]

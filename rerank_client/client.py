@@ -12,7 +12,7 @@ import grpc
 from rerank_client import calls
 from rerank_client.calls import Call
 from rerank_client.channel import Tls, metadata, options
-from rerank_client.errors import ClientError, from_rpc_error
+from rerank_client.errors import ClientError, closed, from_rpc_error
 
 P = ParamSpec("P")
 Answer = TypeVar("Answer")
@@ -54,7 +54,11 @@ class RerankClient:
         api_key: str | None = None,
         tls: Tls | None = None,
     ) -> None:
-        """`target` is ``host:port``; the connection is made with the first call."""
+        """`target` is ``host:port``; the connection is made with the first call.
+
+        Raises `ValueError` for a key that no header can carry.
+        """
+        self._closed = False
         self._timeout_s = timeout_s
         self._metadata = metadata(api_key)
         self._channel = (
@@ -72,6 +76,8 @@ class RerankClient:
     def _run(self, call: Call[Answer]) -> Answer:
         if isinstance(call.request, ClientError):
             return call.instead(call.request)
+        if self._closed:
+            return call.instead(closed())
         timeout_s = self._timeout_s if call.timeout_s is None else call.timeout_s
         rpc = self._rpcs[call.rpc]
         try:
@@ -81,7 +87,8 @@ class RerankClient:
         return call.read(response)
 
     def close(self) -> None:
-        """Ends the connection and what is under way on it."""
+        """Ends the connection and what is under way on it; later calls reach no server."""
+        self._closed = True
         self._channel.close()
 
     def __enter__(self) -> Self:
@@ -107,6 +114,7 @@ class AsyncRerankClient:
         api_key: str | None = None,
         tls: Tls | None = None,
     ) -> None:
+        self._closed = False
         self._timeout_s = timeout_s
         self._metadata = metadata(api_key)
         self._channel = (
@@ -124,6 +132,8 @@ class AsyncRerankClient:
     async def _run(self, call: Call[Answer]) -> Answer:
         if isinstance(call.request, ClientError):
             return call.instead(call.request)
+        if self._closed:
+            return call.instead(closed())
         timeout_s = self._timeout_s if call.timeout_s is None else call.timeout_s
         rpc = self._rpcs[call.rpc]
         try:
@@ -133,7 +143,8 @@ class AsyncRerankClient:
         return call.read(response)
 
     async def close(self) -> None:
-        """Ends the connection and what is under way on it."""
+        """Ends the connection and what is under way on it; later calls reach no server."""
+        self._closed = True
         await self._channel.close()
 
     async def __aenter__(self) -> Self:

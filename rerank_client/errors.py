@@ -115,6 +115,11 @@ _KINDS: dict[grpc.StatusCode, type[ClientError]] = {
 }
 
 
+def closed() -> ClientError:
+    """Of a call through a client that its owner has closed."""
+    return UnavailableError("the client is closed; make another", grpc.StatusCode.UNAVAILABLE)
+
+
 def from_rpc_error(raised: grpc.RpcError) -> ClientError:
     """The error of ours that says what gRPC's says, its `google.rpc` details included."""
     call: Any = raised  # every RpcError of a call is a grpc.Call too

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 from urllib.parse import unquote
 
 import grpc
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError
 from google.rpc import code_pb2
 
 from rerank_core.errors import InputError
+from rerank_proto.rerank.v1 import rerank_pb2 as pb
 from sidecar.frame import Frame, Incoming
 from sidecar.service import Context
 from sidecar.status import retry_after_ms, to_status
+from sidecar.wire_size import check_parts, worth_counting
 
 _PACKAGE = "/rerank.v1."
 _DETAILS = "grpc-status-details-bin"
 _PUSHBACK = "grpc-retry-pushback-ms"
+# Its id and text, or a few dozen fields of four parts each.
+_PARTS_A_DOCUMENT = 256
 _GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -43,7 +49,9 @@ class CallFrame(grpc.aio.ServerInterceptor):
         method = handler_call_details.method
         if handler is None or not method.startswith(_PACKAGE):
             return handler
-        call = _Call(method.rpartition("/")[2], handler, self._frame)
+        service, _, rpc = method.removeprefix(_PACKAGE).partition("/")
+        kind = pb.DESCRIPTOR.services_by_name[service].methods_by_name[rpc].input_type
+        call = _Call(rpc, kind, handler, self._frame)
         # Decoded inside, so that what cannot be decoded takes the way of every other error.
         return grpc.unary_unary_rpc_method_handler(
             call.answer, request_deserializer=None, response_serializer=handler.response_serializer
@@ -53,8 +61,9 @@ class CallFrame(grpc.aio.ServerInterceptor):
 class _Call:
     """One RPC's handler in its frame."""
 
-    def __init__(self, rpc: str, handler: Any, frame: Frame) -> None:
+    def __init__(self, rpc: str, kind: Descriptor, handler: Any, frame: Frame) -> None:
         self._rpc = rpc
+        self._kind = kind
         self._decode = handler.request_deserializer
         self._respond = handler.unary_unary
         self._frame = frame
@@ -68,6 +77,9 @@ class _Call:
         call = Incoming("grpc", self._rpc, headers, _address(context.peer()), len(content))
         try:
             with self._frame.around(call):
+                if worth_counting(content):
+                    most = _PARTS_A_DOCUMENT * self._frame.limits.max_documents
+                    await asyncio.to_thread(check_parts, content, self._kind, most)
                 return await self._respond(self._request(content), context)
         except Exception as error:  # noqa: BLE001  what passed here, gRPC would tell the caller
             status = to_status(error)

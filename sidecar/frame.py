@@ -14,7 +14,8 @@ import structlog
 from google.rpc import code_pb2
 
 from rerank_core.errors import ClusterError, RerankError
-from sidecar.gate import Gate
+from sidecar.config import Limits
+from sidecar.gate import Gate, Room
 from sidecar.live import Live
 from sidecar.security.caller import current_caller
 from sidecar.stages import Stages
@@ -37,7 +38,10 @@ class Incoming:
     """Or metadata, by lower-case name."""
     address: str
     """The peer's, without its port."""
-    size_bytes: int
+    size_bytes: int = 0
+    """Of the request; what comes later is told to its room."""
+    last: bool = False
+    """It is answered while the server stops, too."""
 
 
 class CallerGone(Exception):
@@ -64,11 +68,22 @@ class Frame:
         self._metrics = metrics
         self._traces = traces
 
-    @contextmanager
-    def around(self, call: Incoming) -> Iterator[None]:
-        """One call. What it raises passes on, told and counted.
+    @property
+    def limits(self) -> Limits:
+        """What one request may ask for, at the moment."""
+        return self._live.settings.limits
 
-        Raises `UnauthenticatedError`, `NotReadyError` and `OverloadError` before the call begins.
+    @property
+    def is_stopping(self) -> bool:
+        """Whether calls are answered no more, but for those that are under way."""
+        return self._gate.closed
+
+    @contextmanager
+    def around(self, call: Incoming) -> Iterator[Room]:
+        """One call, and the room for its request. What it raises passes on, told and counted.
+
+        Raises `UnauthenticatedError`, `NotReadyError`, `OverloadError` and `TooLargeError` before
+        the call begins.
         """
         # Each call runs in a task of its own, so its facts are not another call's.
         structlog.contextvars.clear_contextvars()
@@ -81,8 +96,9 @@ class Frame:
             caller = standing.keys.caller(call.headers.get("authorization", ""), call.address)
             current_caller.set(caller)
             note(client=caller.name)
-            with self._gate.inside(call.size_bytes, standing.settings.limits):
-                yield
+            limits = standing.settings.limits
+            with self._gate.inside(call.size_bytes, limits, last=call.last) as room:
+                yield room
         except BaseException as raised:
             error = raised
             if not isinstance(raised, RerankError | CallerGone | asyncio.CancelledError):

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from rerank_core.errors import NotReadyError, OverloadError
+from rerank_core.errors import NotReadyError, OverloadError, TooLargeError
 from sidecar.config import Limits
 
 
@@ -18,37 +18,64 @@ class Gate:
         """Inside now."""
         self.bytes = 0
         """Of their requests."""
-        self._closed = False
+        self.closed = False
+        """Calls are refused."""
         self._empty = asyncio.Event()
 
     @contextmanager
-    def inside(self, size_bytes: int, limits: Limits) -> Iterator[None]:
-        """Holds a call for the length of the block.
+    def inside(self, size_bytes: int, limits: Limits, *, last: bool = False) -> Iterator[Room]:
+        """Holds a call, and room for its request, for the length of the block.
 
-        Raises `NotReadyError` once closed, `OverloadError` where the process could not bear more.
+        `last`: one that comes when the gate is closed is let in, too, to hear that in its answer.
+        Raises `NotReadyError` once closed, `OverloadError` where the process could not bear more,
+        `TooLargeError` for a request that is longer than one may be.
         """
-        if self._closed:
+        if self.closed and not last:
             raise NotReadyError("the server is stopping; ask another one")
         if self.calls >= limits.max_calls:
             raise OverloadError(f"{self.calls} calls are under way, which is the limit")
-        if self.bytes + size_bytes > limits.max_bytes_under_way:
-            raise OverloadError(f"{self.bytes} bytes are under way; there is no room for this call")
+        room = Room(self, limits)
+        room.take(size_bytes)
         self.calls += 1
-        self.bytes += size_bytes
         try:
-            yield
+            yield room
         finally:
             self.calls -= 1
-            self.bytes -= size_bytes
+            self.bytes -= room.bytes
             if not self.calls:
                 self._empty.set()
 
     async def close(self, grace_s: float) -> None:
         """Refuses calls from now on; returns when those inside have left, or after `grace_s`."""
-        self._closed = True
+        self.closed = True
         if not self.calls:
             return
         self._empty.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(grace_s):
                 await self._empty.wait()
+
+
+class Room:
+    """What one call's request takes up, as far as it has come."""
+
+    def __init__(self, gate: Gate, limits: Limits) -> None:
+        self._gate = gate
+        self._limits = limits
+        self.bytes = 0
+
+    def take(self, size_bytes: int) -> None:
+        """For bytes that have come. Raises `OverloadError` and `TooLargeError`."""
+        self.fits(self.bytes + size_bytes)
+        if self._gate.bytes + size_bytes > self._limits.max_bytes_under_way:
+            raise OverloadError(
+                f"{self._gate.bytes} bytes are under way; there is no room for this call"
+            )
+        self.bytes += size_bytes
+        self._gate.bytes += size_bytes
+
+    def fits(self, size_bytes: int) -> None:
+        """Raises `TooLargeError` where a request is longer than one may be."""
+        most = self._limits.max_message_bytes
+        if size_bytes > most:
+            raise TooLargeError(f"the request has more than the {most} bytes allowed")

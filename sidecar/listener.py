@@ -57,11 +57,12 @@ async def listening(
         with port_file(settings.port_file, port):
             _log.info("listening", host=settings.host, port=port, tls=settings.tls is not None)
             yield port
-            _log.info("draining", grace_s=settings.grace_s)
-            ends = time.monotonic() + settings.grace_s
+            grace_s = live.settings.grace_s  # of the moment: a reload may have changed it
+            _log.info("draining", grace_s=grace_s)
+            ends = time.monotonic() + grace_s
             await word.leave()
-            await gate.close(settings.grace_s)
-            await asyncio.sleep(min(_LINGER_S, settings.grace_s))
+            await gate.close(grace_s)
+            await asyncio.sleep(min(_LINGER_S, grace_s))
             await server.stop(max(0.0, ends - time.monotonic()))
     finally:
         await server.stop(None)

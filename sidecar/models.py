@@ -90,17 +90,28 @@ class ModelShelf:
     def __init__(self) -> None:
         self._models: Models | None = None
         self._before: Models | None = None
+        self._left: tuple[str, ...] | None = None
+        """Hashes of what was rolled back."""
 
     def put(self, models: Models) -> None:
         """From now on these are served; those so far are kept for `roll_back`."""
         if self._models is not None and models.hashes != self._models.hashes:
             self._before = self._models
+            self._left = None
         self._models = models
 
+    def was_left(self, models: Models) -> bool:
+        """Whether these are what was rolled back: no reload brings them again by itself."""
+        return models.hashes == self._left
+
     def roll_back(self) -> Models:
-        """From now on those before the last change are served. Raises `ConfigError` for none."""
+        """From now on those before the last change are served. Raises `ConfigError` for none.
+
+        Twice: the same as before.
+        """
         if self._before is None or self._models is None:
             raise ConfigError("models: there was no swap, so there is nothing to go back to")
+        self._left = None if self._left is not None else self._models.hashes
         self._models, self._before = self._before, self._models
         return self._models
 

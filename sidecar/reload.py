@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from rerank_core.errors import ConfigError, RerankError
-from sidecar.config import Settings
+from sidecar.config import Limits, Settings
 from sidecar.heap import trim_heap
 from sidecar.live import Standing
 from sidecar.models import Models, load_models
@@ -19,6 +19,9 @@ _log = structlog.get_logger()
 
 # What the process was built around.
 _FIXED = ("host", "port", "port_file", "http", "workers", "cluster", "page_token_key", "telemetry")
+
+# What gRPC holds each connection to from its start; less of it is seen to by us.
+_GROWS_AT_START = ("max_message_bytes", "max_calls")
 
 
 class Reloader:
@@ -37,6 +40,7 @@ class Reloader:
         self.on_reload: Callable[[], Awaitable[None]] | None = None
         """Called when new settings have taken effect."""
         self._lock = asyncio.Lock()
+        self._born = ground.settings.limits
 
     async def start(self) -> Models:
         """Loads the models of the first settings. Raises `ArtifactError` and `ConfigError`."""
@@ -55,6 +59,7 @@ class Reloader:
             try:
                 settings = await asyncio.to_thread(self._read)
                 changed = _changed(ground.settings, settings)
+                _check_growth(self._born, settings.limits)
                 standing = await asyncio.to_thread(Standing.read, settings)
                 models = await self._load(settings)
             except RerankError as error:
@@ -84,7 +89,16 @@ class Reloader:
         models = await asyncio.to_thread(
             load_models, settings.models, self._ground.engine, shelf.kept
         )
-        shelf.put(models)
+        if shelf.was_left(models):
+            models = shelf.models
+            _log.warning(
+                "models stay: those that the settings name were rolled back; change the settings, "
+                "or roll back once more to serve them again",
+                models=models.names,
+                hashes=models.hashes,
+            )
+        else:
+            shelf.put(models)
         await asyncio.to_thread(trim_heap)
         self._metrics.show_models(models)
         return models
@@ -101,3 +115,13 @@ def _changed(old: Settings, new: Settings) -> tuple[str, ...]:
     if fixed:
         raise ConfigError(f"settings: {', '.join(fixed)} cannot change while serving; restart")
     return tuple(names)
+
+
+def _check_growth(born: Limits, new: Limits) -> None:
+    """Raises `ConfigError` where gRPC itself, set up at the start, would still refuse more."""
+    grown = [name for name in _GROWS_AT_START if getattr(new, name) > getattr(born, name)]
+    if grown:
+        raise ConfigError(
+            f"settings: limits.{', limits.'.join(grown)} cannot be more than at the start while "
+            "serving; restart"
+        )

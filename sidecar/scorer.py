@@ -28,8 +28,6 @@ from sidecar.stages import Stages
 # Composing and hashing so many texts takes about a millisecond; then others have their turn.
 _LOOKUP_TEXTS = 128
 
-_FEW_TEXTS = 8
-
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -114,17 +112,13 @@ class Scorer:
         priority: Priority,
         caller: Caller,
     ) -> Vectors:
-        """Vectors of all texts; a few go past the turnstile, as a search's query does.
+        """Vectors of all texts, in the turn of whoever asks.
 
         Raises `QuotaError`, `OverloadError`, `DeadlineError` and `ScoringError`.
         """
         model = served.model
         lengths = token_lengths(model, "", texts)
         self._quotas.take(caller.name, caller.quota, int(lengths.sum()))
-        if len(texts) <= _FEW_TEXTS:
-            return await self.engine.encode_async(
-                model, texts, deadline=deadline, priority=priority
-            )
         foretold_ms = served.work.work_ms(model.cost, lengths)
         async with self.turnstile.turn(caller.name, priority, foretold_ms, deadline):
             return await self.engine.encode_async(

@@ -108,6 +108,12 @@ class Sidecar:
         """What was said on stderr so far."""
         return self._errors.read_text()
 
+    def resident_mb(self, field: str = "VmRSS") -> float:
+        """Of the process, as the kernel has it; `VmHWM` is its peak so far."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
+        (line,) = (line for line in status.splitlines() if line.startswith(f"{field}:"))
+        return int(line.split()[1]) / 1024
+
     def stop(self) -> int:
         """SIGTERM; the exit code."""
         self.process.terminate()

@@ -27,6 +27,10 @@ _DECAY = 0.995
 # Of its time: how long a request that is alone too much for its budget may wait for a part of it.
 _PARTIAL_WAIT = 0.1
 
+# What has so many times a newcomer's work left is not waited for: the engine does a unit of each
+# request in turn, so a small one beside a large one takes twice its time, and no more.
+_MUCH_LARGER = 4.0
+
 _MAX_CLIENTS = 1024
 
 
@@ -49,6 +53,8 @@ class Ticket:
     """Share of the work that is not done."""
     late: bool = False
     """The deadline came before the end of the work."""
+    shared: bool = False
+    """A small one was let in beside it: it takes longer than foretold."""
     called: asyncio.Future[None] = field(default_factory=asyncio.Future)
 
     @property
@@ -68,7 +74,8 @@ class Turnstile:
     Waiting requests stand by priority, then by start-time fair queueing over clients (Goyal, Vin,
     Cheng 1996): a client's requests stand behind the work it already had, so a flood queues behind
     itself. Whoever cannot be done by its deadline, as far as can be told, is refused at once:
-    the newcomer, or who stands behind it and is late now.
+    the newcomer, or who stands behind it and is late now. Where all that is inside is much larger
+    than one that waits, that one goes in beside it, one at a time.
     """
 
     def __init__(self, workers: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -149,6 +156,7 @@ class Turnstile:
         """Sends away, first to last, who would not be done in time; each makes room behind."""
         now = self._clock()
         at = now + self._inside_ms(Priority.INTERACTIVE) / self._workers / 1e3
+        beside = now
         batch = False
         kept = []
         for ticket in self._waiting:
@@ -158,6 +166,15 @@ class Turnstile:
                 at += self._batch_ms() / self._workers / 1e3
             took_s = ticket.work_ms / self._workers / 1e3
             ends = at + took_s
+            if larger := self._much_larger(ticket):
+                # Beside these, behind those of its size: each of its units waits for one of each.
+                turn_s = took_s * (1 + len(larger))
+                near_ms = self._inside_ms(ticket.priority) - sum(one.left_ms for one in larger)
+                ends = min(
+                    ends,
+                    max(beside, now + near_ms * (1 + len(larger)) / self._workers / 1e3) + turn_s,
+                )
+                beside = max(beside, ends)
             # Who waits already is held to less, or else every small slip would send somebody away.
             headroom = self._headroom if ticket is newcomer else self._headroom / _HEADROOM
             ends = now + (ends - now) * headroom
@@ -176,18 +193,40 @@ class Turnstile:
             )
 
     def _call(self) -> None:
-        """Lets in as many as keep the workers busy for a moment."""
+        """Lets in as many as keep the workers busy for a moment, and small ones beside large."""
         while self._waiting:
-            ticket = self._waiting[0]
-            if self._inside_ms(ticket.priority) >= _BUSY_MS * self._workers:
+            ticket = self._next()
+            if ticket is None:
                 return
-            del self._waiting[0]
+            self._waiting.remove(ticket)
             if ticket.called.done():  # its caller went away a moment ago
                 self._had[ticket.client] -= ticket.work_ms
                 continue
             self._virtual = max(self._virtual, ticket.tag)
             self._inside.add(ticket)
             ticket.called.set_result(None)
+
+    def _next(self) -> Ticket | None:
+        first = self._waiting[0]
+        if self._inside_ms(first.priority) < _BUSY_MS * self._workers:
+            return first
+        for ticket in self._waiting:
+            larger = self._much_larger(ticket)
+            ahead = sum(one.priority <= ticket.priority for one in self._inside)
+            if larger and len(larger) == ahead:
+                for one in larger:
+                    one.shared = True
+                return ticket
+        return None
+
+    def _much_larger(self, ticket: Ticket) -> list[Ticket]:
+        """What is inside and would share the workers with this one, not keep it from them."""
+        least_ms = _MUCH_LARGER * ticket.work_ms
+        return [
+            one
+            for one in self._inside
+            if one.left_ms > least_ms and one.priority is ticket.priority
+        ]
 
     def _leave(self, ticket: Ticket) -> None:
         if ticket in self._inside:
@@ -201,8 +240,8 @@ class Turnstile:
         self._forget()
 
     def _learn(self, ticket: Ticket) -> None:
-        if ticket.partial:
-            return  # late as foretold
+        if ticket.partial or ticket.shared:
+            return  # late as foretold, or because of others
         if ticket.late:
             self._headroom = min(self._headroom * _GROWTH, _MOST_HEADROOM)
         else:

@@ -16,13 +16,16 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from rerank_core.errors import InputError, TooLargeError
+from rerank_core.engine import CrossEncoder
+from rerank_core.errors import InputError, NotReadyError
 from sidecar.deadlines import work_deadline
 from sidecar.frame import CallerGone, Frame, Incoming, note_stages
+from sidecar.gate import Room
 from sidecar.health import Health
 from sidecar.http import answers
 from sidecar.http.openapi import describe
 from sidecar.http.shapes import CohereRequest, JinaRequest, Request, TeiRequest
+from sidecar.models import Served
 from sidecar.ranking import Candidate, Ranking
 from sidecar.rerank import RerankTask, note_ranking, note_request, rerank
 from sidecar.security.caller import current_caller
@@ -98,18 +101,18 @@ class _Endpoint:
 
     async def answer(self, request: HttpRequest) -> Response:
         """One rerank, or an error in the words of this kind of client."""
-        limit = self._ground.settings.limits.max_message_bytes
         try:
-            # What has no length may be as long as the limit.
-            size = _size(request.headers.get("content-length"), limit)
-            with self._frame.around(_incoming(self._shape.rpc, request, size)):
-                body = await _read(request, limit)
+            with self._frame.around(_incoming(self._shape.rpc, request)) as room:
+                body = await _read(request, room)
                 async with _while_there(request):
-                    return await self._rerank(request, body)
+                    response = await self._rerank(request, body)
         except CallerGone:
             return PlainTextResponse("", status_code=_CLIENT_CLOSED)  # nobody reads it
         except Exception as error:  # noqa: BLE001  bugs too are told in the client's own shape
-            return self._refusal(error)
+            response = self._refusal(error)
+        if self._frame.is_stopping:
+            response.headers["connection"] = "close"  # the next request is another server's
+        return response
 
     async def _rerank(self, request: HttpRequest, body: bytes) -> Response:
         ground, settings, stages = self._ground, self._ground.settings, Stages()
@@ -120,9 +123,9 @@ class _Endpoint:
             note_request(len(texts), asked.query, settings)
             deadline = work_deadline(_budget_s(request), settings, len(texts))
             task = self._task(asked, texts, strict=request.headers.get(_STRICT) == "true")
-        ranking = await rerank(
-            task, ground.scorer, ground.models, current_caller.get(), deadline, stages
-        )
+        # A connection that is held open learns of a stop by its next answer, so there is one.
+        models = _NONE_ANY_MORE if self._frame.is_stopping else ground.models
+        ranking = await rerank(task, ground.scorer, models, current_caller.get(), deadline, stages)
         note_ranking(ranking)
         return Response(
             self._shape.answer(asked, ranking),
@@ -177,26 +180,34 @@ async def _while_there(request: HttpRequest) -> AsyncIterator[None]:
         watcher.cancel()
 
 
-def _incoming(rpc: str, request: HttpRequest, size: int) -> Incoming:
+class _Leaving:
+    """The models of a server that stops."""
+
+    def reranker(self, name: str = "") -> Served[CrossEncoder]:  # noqa: ARG002  the protocol's
+        """None. Raises `NotReadyError`."""
+        raise NotReadyError("the server is stopping; ask another one")
+
+
+_NONE_ANY_MORE = _Leaving()
+
+
+def _incoming(rpc: str, request: HttpRequest) -> Incoming:
     address = request.client.host if request.client else "unix"
-    return Incoming("http", rpc, request.headers, address, size)
+    return Incoming("http", rpc, request.headers, address, last=True)
 
 
-def _size(declared: str | None, limit: int) -> int:
-    """Bytes of a body, as declared. Raises `TooLargeError`."""
-    size = int(declared) if declared is not None and declared.isdecimal() else limit
-    if size > limit:
-        raise TooLargeError(f"the body has {size} bytes, more than the {limit} allowed")
-    return size
+async def _read(request: HttpRequest, room: Room) -> bytes:
+    """The body. Room is taken as it comes: what a slow client only promises keeps nobody out.
 
-
-async def _read(request: HttpRequest, limit: int) -> bytes:
-    parts, size = [], 0
+    Raises `TooLargeError`, `OverloadError`, `CallerGone`.
+    """
+    declared = request.headers.get("content-length", "")
+    if declared.isascii() and declared.isdecimal():
+        room.fits(int(declared))
+    parts = []
     try:
         async for part in request.stream():
-            size += len(part)
-            if size > limit:
-                raise TooLargeError(f"the body has more than the {limit} bytes allowed")
+            room.take(len(part))
             parts.append(part)
     except ClientDisconnect as error:
         raise CallerGone from error

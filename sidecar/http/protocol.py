@@ -12,6 +12,11 @@ from uvicorn.server import ServerState
 
 _MAX_HEAD_BYTES = 65536
 
+# A full house must not look like a dead one: a probe that is turned away restarts the server.
+_FOR_OPERATORS = (b"/health", b"/ready", b"/metrics")
+_SPARE_CONNECTIONS = 16
+_SPARE_S = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
@@ -20,6 +25,7 @@ class Patience:
     request_s: float
     """To send a request, and to read what is written."""
     max_connections: int
+    """More are told nothing, but for those that ask how the server is."""
 
 
 class PatientProtocol(HttpToolsProtocol):
@@ -32,11 +38,15 @@ class PatientProtocol(HttpToolsProtocol):
         self._leaving: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._in_head = True
+        self._spare = False
+        """Beyond the cap."""
 
     def connection_made(self, transport: Any) -> None:
-        """Refuses one too many."""
+        """Refuses one too many; a few more may still ask how the server is."""
         super().connection_made(transport)
-        if len(self.connections) > self._patience.max_connections:
+        beyond = len(self.connections) - self._patience.max_connections
+        self._spare = beyond > 0
+        if beyond > _SPARE_CONNECTIONS:
             transport.abort()
         self._expect()
 
@@ -61,10 +71,22 @@ class PatientProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """A request's body follows."""
         self._in_head = False
+        if self._spare and self.url.partition(b"?")[0] not in _FOR_OPERATORS:
+            self._cut()
+            return
         super().on_headers_complete()
+        if self._spare and self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        """Nobody reads that of a request that was cut."""
+        if not self.transport.is_closing():
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The request is whole."""
+        if self.transport.is_closing():
+            return
         if self._arriving is not None:
             self._arriving.cancel()
             self._arriving = None
@@ -88,7 +110,8 @@ class PatientProtocol(HttpToolsProtocol):
         self._cut()
 
     def _expect(self) -> None:
-        self._arriving = self.loop.call_later(self._patience.request_s, self._cut)
+        patience_s = min(self._patience.request_s, _SPARE_S) if self._spare else None
+        self._arriving = self.loop.call_later(patience_s or self._patience.request_s, self._cut)
 
     def _cut(self) -> None:
         self.transport.abort()

@@ -209,3 +209,26 @@ def test_the_client_is_light():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert ended.stdout.split() == []
+
+
+async def test_a_closed_client_says_so(sidecar):
+    """In our words; a rerank is the first stage's order."""
+    documents = [Document("a", text="oak chair"), Document("b", text="cordless drill")]
+    blocking = RerankClient(sidecar.target)
+    blocking.close()
+    awaited = AsyncRerankClient(sidecar.target)
+    await awaited.close()
+    for ranking in (blocking.rerank("drill", documents), await awaited.rerank("drill", documents)):
+        assert [item.id for item in ranking.documents] == ["a", "b"]
+        assert ranking.degraded == ("UNAVAILABLE",)
+    with pytest.raises(UnavailableError, match="the client is closed"):
+        blocking.model_info()
+    with pytest.raises(UnavailableError, match="the client is closed"):
+        await awaited.model_info()
+
+
+def test_a_key_that_no_header_can_carry_is_named():
+    """As read from a file, with its line's end."""
+    for client in (RerankClient, AsyncRerankClient):
+        with pytest.raises(ValueError, match="api_key: has a line break"):
+            client("127.0.0.1:9", api_key="secret\n")

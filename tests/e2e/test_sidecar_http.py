@@ -203,6 +203,25 @@ def test_slow_senders_and_slow_readers_are_cut_off(client, sidecar):
         connection.close()
 
 
+def test_what_is_only_promised_takes_no_room(cross, tmp_path):
+    """Ten that declare 900 KB and send a byte, where 2 MB may be under way: others are served."""
+    flags = ["--models.reranker", cross, "--default-budget-ms", 60_000]
+    flags += ["--limits.max-message-bytes", 1_000_000, "--limits.max-bytes-under-way", 2_000_000]
+    head = b"POST /rerank HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n{"
+    with running(tmp_path, *flags, http=True) as sidecar, ExitStack() as held:
+        host, port = sidecar.url.removeprefix("http://").split(":")
+        for _ in range(10):
+            connection = held.enter_context(socket.create_connection((host, int(port))))
+            connection.sendall(head % 900_000)
+        answer = httpx.post(f"{sidecar.url}/v2/rerank", json=BODY)
+        assert (answer.status_code, answer.headers["x-rerank-scored"]) == (200, "5")
+        # One that says at once that it is too long is told so before it has sent it.
+        with socket.create_connection((host, int(port))) as connection:
+            connection.settimeout(PATIENCE_S)
+            connection.sendall(head % 1_000_001)
+            assert connection.recv(12) == b"HTTP/1.1 413"
+
+
 def test_a_head_without_end_is_cut_off(sidecar):
     """64 KiB of headers at most."""
     host, port = sidecar.url.removeprefix("http://").split(":")
@@ -237,6 +256,17 @@ def test_a_drain_finishes_what_http_has_begun(cross, tmp_path):
         connection.request("POST", "/rerank", body, {"content-type": "application/json"})
         wait_until(lambda: "rerank_engine_requests 1.0" in httpx.get(f"{sidecar.url}/metrics").text)
         sidecar.process.terminate()
+        sidecar.wait_logged("draining")
+        # Whoever comes now, as on a connection that it holds, gets the first stage and leaves.
+        late = httpx.post(f"{sidecar.url}/v2/rerank", json=BODY)
+        assert late.status_code == 200
+        assert late.headers["x-rerank-degraded"] == "MODEL_NOT_READY"
+        assert late.headers["connection"] == "close"
+        assert [item["index"] for item in late.json()["results"]] == [0, 1, 2, 3, 4]
+        strict = httpx.post(
+            f"{sidecar.url}/v2/rerank", json=BODY, headers={"x-rerank-strict": "true"}
+        )
+        assert (strict.status_code, strict.headers["connection"]) == (503, "close")
         answer = connection.getresponse()
         assert answer.status == 200
         assert answer.headers["x-rerank-scored"] == "1000"
@@ -245,7 +275,7 @@ def test_a_drain_finishes_what_http_has_begun(cross, tmp_path):
 
 
 def test_connections_beyond_the_limit_are_closed(cross, tmp_path):
-    """At once; those within it are served."""
+    """Those within it are served; beyond it probes alone are, one request each."""
     flags = ["--models.reranker", cross, "--http.max-connections", 3]
     with running(tmp_path, *flags, http=True) as sidecar:
         host, port = sidecar.url.removeprefix("http://").split(":")
@@ -255,6 +285,10 @@ def test_connections_beyond_the_limit_are_closed(cross, tmp_path):
             one_more.settimeout(PATIENCE_S)
             with suppress(ConnectionResetError):
                 assert one_more.recv(1) == b""
+        assert httpx.get(f"{sidecar.url}/health").headers["connection"] == "close"
+        assert httpx.get(f"{sidecar.url}/metrics").status_code == 200
+        with pytest.raises(httpx.TransportError):
+            httpx.post(f"{sidecar.url}/v2/rerank", json=BODY)
         held[0].sendall(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
         assert held[0].recv(12) == b"HTTP/1.1 200"
         for connection in held:

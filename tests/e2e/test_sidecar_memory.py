@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from pathlib import Path
 
 import grpc
 import httpx
@@ -20,13 +19,6 @@ LIMIT_MB = 400
 SOAK_S = 1800
 
 
-def resident_mb(sidecar, field="VmRSS"):
-    """Of the process, as the kernel has it; `VmHWM` is its peak so far."""
-    status = Path(f"/proc/{sidecar.process.pid}/status").read_text(encoding="ascii")
-    (line,) = (line for line in status.splitlines() if line.startswith(f"{field}:"))
-    return int(line.split()[1]) / 1024
-
-
 def _embed(sidecar):
     with grpc.insecure_channel(sidecar.target) as channel:
         texts = [f"cordless drill {n}" for n in range(256)]
@@ -39,7 +31,7 @@ async def test_ten_thousand_requests_stay_within_the_bound(tmp_path):
     """Both models, a full 64 MB cache of scores: under 400 MB."""
     flags = ["--models.encoders", "minilm", "--default-budget-ms", 60_000]
     with running(tmp_path, *flags, http=True) as sidecar:
-        at_start = resident_mb(sidecar)
+        at_start = sidecar.resident_mb()
         _embed(sidecar)
         for seed in range(10):
             bodies = requests(1000, 35, 3, seed=seed)
@@ -48,7 +40,7 @@ async def test_ten_thousand_requests_stay_within_the_bound(tmp_path):
             page = (await client.get(f"{sidecar.url}/metrics")).text
         (kept,) = re.findall(r"^rerank_score_cache_bytes (\S+)$", page, re.MULTILINE)
         cached = float(kept) / 2**20
-        after = resident_mb(sidecar)
+        after = sidecar.resident_mb()
         story = f"{at_start:.0f} MB at the start, {after:.0f} after, {cached:.0f} of it the cache"
         assert cached > 60, story
         assert after < LIMIT_MB, story
@@ -86,7 +78,7 @@ async def test_a_soak_of_half_an_hour_keeps_memory_flat(tmp_path):
             await load(sidecar.target, 20, 8, 300, bodies, seed=seed)
             await load(sidecar.target, 200, 1, 50, bodies, seed=seed)
             await asyncio.to_thread(_embed, sidecar)
-            seen.append(resident_mb(sidecar))
+            seen.append(sidecar.resident_mb())
         third = len(seen) // 3
         assert max(seen[-third:]) - max(seen[third : 2 * third]) < 20, seen
         assert sidecar.logged("bug") == []

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
+import numpy as np
 import pytest
 
 from rerank_core.artifact import open_artifact, seal_artifact
@@ -19,6 +20,10 @@ from tests.sidecar_process import PATIENCE_S, running
 from tests.tiny_models import make_cross_encoder
 
 RECIPE = ProductTextRecipe(fields=("title",))
+STAYED = (
+    "models stay: those that the settings name were rolled back; change the settings, or roll back "
+    "once more to serve them again"
+)
 WORDS = ("cordless", "drill", "oak", "chair", "steel", "bit", "case", "18V", "blue", "lamp")
 
 
@@ -67,7 +72,7 @@ class Load:
 
 
 def _check(answers, folders):
-    """Every answer's scores are those of the model that it names, on the path that it names."""
+    """Every answer's scores are those of the model and path that it names, bit for bit."""
     models = {}
     for folder in folders:
         model = load_cross_encoder(open_artifact(folder))
@@ -84,7 +89,9 @@ def _check(answers, folders):
             assert list(answer.degraded) == []
             assert answer.model.numeric_path == models[answer.model.hash].numeric_path
             got = {item.index: item.rerank.logit for item in answer.documents}
-            assert got == pytest.approx(expected[key], abs=1e-4)
+            assert {at: np.float32(logit) for at, logit in got.items()} == {
+                at: np.float32(logit) for at, logit in expected[key].items()
+            }
     return {hashed for hashed, _ in expected}
 
 
@@ -204,5 +211,9 @@ def test_a_swap_is_rolled_back_and_forth(folders, tmp_path):
         assert _version(channel) == first
         stub = pb_grpc.RerankServiceStub(channel)
         assert stub.Rerank(_request(1), timeout=PATIENCE_S).model == first
+        # The settings still name what was rolled back: a reload of keys must not bring it again.
+        stayed = admin.Reload(pb.ReloadRequest(), timeout=PATIENCE_S)
+        assert (list(stayed.changed), stayed.models[0]) == ([], first)
+        assert "rolled back" in sidecar.wait_logged(STAYED)[0]["event"]
         assert admin.Rollback(pb.RollbackRequest(), timeout=PATIENCE_S).models[0] == second
         assert sidecar.logged("rolled back")[0]["level"] == "warning"

@@ -109,7 +109,7 @@ async def test_nobody_waits_past_its_deadline():
     turnstile = Turnstile(1)
     async with turnstile.turn("a", INTERACTIVE, 120, time.monotonic() + 60):
         with pytest.raises(OverloadError, match="the wait would pass the deadline"):
-            async with turnstile.turn("b", INTERACTIVE, 10, time.monotonic() + 0.2):
+            async with turnstile.turn("b", INTERACTIVE, 40, time.monotonic() + 0.2):
                 raise AssertionError("it was let in")
         assert turnstile.waiting == 0
 
@@ -132,6 +132,40 @@ async def test_a_flood_queues_behind_itself(scene):
     await scene.come("quiet", work_ms=100, budget_ms=5000, client="modest")
     await scene.leave("flood 0", after_ms=100)
     assert scene.entered == ["flood 0", "quiet"]
+
+
+async def test_a_small_one_goes_in_beside_a_large_one(scene):
+    """5,000 inside take turns with 20; the second 20 is next, done at (20 + 20) x 2 x 1.15 = 92."""
+    await scene.come("large", work_ms=5000, budget_ms=60_000, client="greedy")
+    await scene.come("small", work_ms=20, budget_ms=100, client="modest")
+    await scene.come("next", work_ms=20, budget_ms=100, client="third")
+    await scene.come("late", work_ms=20, budget_ms=100, client="fourth")
+    assert scene.entered == ["large", "small"]
+    assert (scene.refused("next"), scene.refused("late")) == (False, True)
+    await scene.leave("small", after_ms=40)
+    assert scene.entered == ["large", "small", "next"]
+
+
+async def test_a_small_one_does_not_pass_what_is_not_much_larger(scene):
+    """Four times its size is not more than four times; a tenth more is."""
+    await scene.come("inside", work_ms=400, budget_ms=60_000, client="a")
+    await scene.come("quarter", work_ms=100, budget_ms=60_000, client="b")
+    assert scene.entered == ["inside"]
+    await scene.come("less", work_ms=90, budget_ms=60_000, client="c")
+    assert scene.entered == ["inside", "less"]
+
+
+async def test_who_shared_and_came_late_makes_nobody_else_wait(scene):
+    """That it took longer than foretold says nothing of the forecast."""
+    await scene.come("large", work_ms=5000, budget_ms=60_000, client="a")
+    large = scene.ticket
+    await scene.come("small", work_ms=20, budget_ms=60_000, client="b")
+    await scene.leave("small", after_ms=40)
+    large.late = True
+    await scene.leave("large", after_ms=1000)
+    await scene.come("inside", work_ms=100, budget_ms=1000)
+    await scene.come("in time", work_ms=100, budget_ms=231)
+    assert not scene.refused("in time")
 
 
 async def test_who_is_late_because_of_a_fairer_one_is_sent_away_at_once(scene):
