@@ -28,6 +28,7 @@ from benchmarks.report.command import compare, readme, report
 from benchmarks.quality.command import quality
 from benchmarks.results import require_writable, write_result
 from benchmarks.scenarios.command import run
+from benchmarks.training.command import training
 from benchmarks.workload.command import workload
 
 _QUICK_ROUNDS = 3
@@ -43,6 +44,7 @@ def describe() -> None:
 
 for command in (run, load, workload, compare, guard, report, plan, readme, index, quality):
     app.command()(command)
+app.command()(training)
 
 
 @app.command()
