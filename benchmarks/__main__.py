@@ -24,8 +24,8 @@ from benchmarks.engine.tables import (
 from benchmarks.guard.command import guard
 from benchmarks.index.command import index
 from benchmarks.load.command import load
-from benchmarks.report.command import compare, readme, report
 from benchmarks.quality.command import quality
+from benchmarks.report.command import compare, readme, report
 from benchmarks.results import require_writable, write_result
 from benchmarks.scenarios.command import run
 from benchmarks.training.command import training
