@@ -250,11 +250,16 @@ def test_a_truncated_catalogue_is_not_swapped_in(
 
 
 def test_a_killed_build_leaves_the_alias_and_the_next_one_works(
-    client: OpenSearch, start: Start, models: list[str], alias: str, tmp_path: Path
+    client: OpenSearch,
+    start: Start,
+    invoke: Callable[..., Result],
+    models: list[str],
+    alias: str,
+    tmp_path: Path,
 ) -> None:
     """SIGKILL in the middle of writing: searches go on as before."""
     small = write_shop(tmp_path)
-    assert finish(start(small, "--alias", alias, *models))[0] == 0
+    assert invoke(small, "--alias", alias, *models).exit_code == 0
     [live] = standing(client, alias)
     endless = tmp_path / "endless.jsonl"
     os.mkfifo(endless)
@@ -271,9 +276,9 @@ def test_a_killed_build_leaves_the_alias_and_the_next_one_works(
     assert client.count(index=alias)["count"] == 3
     [unfinished] = [index for index in indexes(client, alias) if index != live]
     assert "_meta" not in client.indices.get_mapping(index=unfinished)[unfinished]["mappings"]
-    code, stdout, _ = finish(start(small, "--alias", alias, *models))
-    assert code == 0
-    assert standing(client, alias) == [json.loads(stdout)["index"]]
+    done = invoke(small, "--alias", alias, *models)
+    assert done.exit_code == 0
+    assert standing(client, alias) == [json.loads(done.stdout)["index"]]
 
 
 def feed(pipe: Path, count: int) -> None:
@@ -293,11 +298,12 @@ def feed(pipe: Path, count: int) -> None:
 
 @pytest.mark.parametrize(
     ("builds_before", "signal_number", "expected"),
-    [(0, signal.SIGINT, 130), (1, signal.SIGINT, 130), (1, signal.SIGTERM, 143)],
+    [(0, signal.SIGINT, 130), (1, signal.SIGTERM, 143)],
 )
 def test_an_interrupt_ends_in_order_and_leaves_the_alias(  # noqa: PLR0917  fixtures
     client: OpenSearch,
     start: Start,
+    invoke: Callable[..., Result],
     models: list[str],
     alias: str,
     tmp_path: Path,
@@ -307,11 +313,11 @@ def test_an_interrupt_ends_in_order_and_leaves_the_alias(  # noqa: PLR0917  fixt
 ) -> None:
     """Ctrl-C and SIGTERM: a word on what became of the index and how to go on, no traceback."""
     for _ in range(builds_before):
-        assert finish(start(write_shop(tmp_path), "--alias", alias, *models))[0] == 0
+        assert invoke(write_shop(tmp_path), "--alias", alias, *models).exit_code == 0
     before = indexes(client, alias)
     process = start(write_shop(tmp_path, 60_000), "--alias", alias, *models)
 
-    await_progress(process, 10_000)
+    await_progress(process, 3 * 2048)
     process.send_signal(signal_number)
     code, stdout, stderr = finish(process)
 
