@@ -10,16 +10,17 @@ from typing import Any, Literal
 from opensearchpy import OpenSearch
 
 from index_builder.lock import read_lock
+from index_builder.pipelines import check_pipelines
 from index_builder.schema import RESERVED, Schema
 from index_builder.versions import Version, list_versions
 from rerank_core.cluster.dialect import Dialect, detect
 from rerank_core.cluster.failures import cluster_errors
+from rerank_core.cluster.features import find_features, read_features
 from rerank_core.cluster.release import Release
-from rerank_core.errors import ClusterRefused
+from rerank_core.cluster.templates import is_stored
 
 _MANY_SEGMENTS = 10
 _NATIVE_SHARE = 0.5  # of memory beside the heap: knn.memory.circuit_breaker.limit as it comes
-_NOT_FOUND = 404
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,8 @@ def examine(client: OpenSearch, alias: str, schema: Schema | None) -> list[Findi
         found += _memory(client, live, body)
         found += _mapping(live, body, schema)
         if live.release is not None:
-            found += _templates(client, dialect, live, live.release)
+            found += _templates(client, live, live.release)
+    found += [Finding(*finding) for finding in check_pipelines(client)]
     return found
 
 
@@ -81,8 +83,11 @@ def _cluster(client: OpenSearch, dialect: Dialect) -> Iterator[Finding]:
                     f"node {node['name']}",
                     f"is {node['version']}, its plugin opensearch-knn {plugins['opensearch-knn']}",
                 )
-    if not dialect.templates:
-        yield Finding("advice", "templates", f"the sidecar does not search {dialect.name}")
+    features = read_features({"nodes": nodes})
+    how = "stored" if features.stores_templates else "rendered by who asks: no module lang-mustache"
+    yield Finding("good", "templates", how)
+    fusion = "by the cluster" if features.hybrid else f"own: no {features.needs['hybrid']}"
+    yield Finding("good", "fusion of legs", fusion)
 
 
 def _versions(
@@ -179,20 +184,14 @@ def _mapping(live: Version, body: Mapping[str, Any], schema: Schema | None) -> I
         yield Finding("good", live.index, "has the fields of the schema")
 
 
-def _templates(
-    client: OpenSearch, dialect: Dialect, live: Version, release: Release
-) -> Iterator[Finding]:
-    if not dialect.templates:
+def _templates(client: OpenSearch, live: Version, release: Release) -> Iterator[Finding]:
+    if not find_features(client).stores_templates:
         return
     for template_id in release.templates.values():
-        try:
-            with cluster_errors(f"looking for {template_id}"):
-                client.get_script(id=template_id)
-        except ClusterRefused as refusal:
-            if refusal.status != _NOT_FOUND:
-                raise
+        if not is_stored(client, template_id):
             yield Finding(
                 "fault",
                 live.index,
-                f"search template {template_id} is gone; put it back, or rebuild",
+                f"search template {template_id} is gone; put it back: templates push --restore "
+                "--alias ALIAS, or rebuild",
             )

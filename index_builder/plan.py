@@ -18,6 +18,8 @@ from index_builder.sending import SendLimits
 from rerank_core.artifact import Artifact, open_named
 from rerank_core.cluster.dialect import Dialect, detect
 from rerank_core.cluster.failures import cluster_errors
+from rerank_core.cluster.features import Features, find_features
+from rerank_core.cluster.templates import Template, load_templates
 from rerank_core.engine import BiEncoder, load_bi_encoder
 from rerank_core.errors import ArtifactError, ClusterRefused, ConfigError
 from rerank_core.hashing import hash_json
@@ -51,6 +53,8 @@ class Plan:
     segments: int = 1
     """A shard has at the end; 0: as they come."""
     resume: bool = False
+    templates: Path | None = None
+    """Folder of search templates; None: those of the package."""
     gates: GateBounds = field(default_factory=GateBounds)
     limits: SendLimits = field(default_factory=SendLimits)
 
@@ -65,6 +69,9 @@ class Prepared:
     reranker: Artifact
     schema: Schema
     body: dict[str, Any]
+    features: Features
+    templates: tuple[Template, ...]
+    """Those that this cluster runs."""
     lacking: tuple[str, ...] = ()
     """Token filters that the cluster does not have."""
 
@@ -108,7 +115,13 @@ def prepare(plan: Plan, client: OpenSearch, source: Input | None = None) -> Prep
     lacking = _lacking_filters(client)
     body = index_body(schema, encoder.dimensions, dialect, plan.shards, lacking)
     reranker = _open_cross_encoder(plan.reranker)
-    return Prepared(found, dialect, encoder, reranker, schema, body, lacking)
+    features = find_features(client)
+    templates = tuple(
+        template
+        for template in load_templates(plan.templates, features.engine)
+        if not features.lacks(template)
+    )
+    return Prepared(found, dialect, encoder, reranker, schema, body, features, templates, lacking)
 
 
 def _lacking_filters(client: OpenSearch) -> tuple[str, ...]:

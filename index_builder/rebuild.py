@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -40,10 +41,11 @@ from rerank_core.cluster.release import (
     Release,
     index_behind,
     read_release,
+    sources_of,
     write_release,
 )
 from rerank_core.cluster.settings import ClusterSettings
-from rerank_core.cluster.templates import load_templates, push
+from rerank_core.cluster.templates import Template, push, push_pipelines
 from rerank_core.errors import ArtifactError, ConfigError, InputError, ReleaseError
 
 
@@ -143,19 +145,25 @@ class _Rebuild:
         with self._clock.timed("finish"):
             finish_index(client, job.index, plan.replicas, plan.segments, self._progress)
             prepared = self._prepared
-            templates = push(client, load_templates()) if prepared.dialect.templates else {}
+            if prepared.features.stores_templates:
+                push(client, prepared.templates)
+            if prepared.features.native_pipelines:
+                push_pipelines(client)
         with self._clock.timed("verify"):
             subject = Subject(
                 index=job.index,
                 schema=prepared.schema,
                 encoder=prepared.encoder,
-                templates=templates,
+                templates=prepared.templates,
+                stored=prepared.features.stores_templates,
+                own_templates=plan.templates is not None,
                 replicas=plan.replicas,
                 live=before,
                 live_release=_release_of(behind),
                 queries=_queries_beside(prepared),
             )
-            records += verify(client, prepared.dialect, subject, plan.gates)
+            gates, templates = verify(client, prepared.dialect, subject, plan.gates)
+            records += gates
         for record in records:
             self._progress.gate(record)
         swapped = all(record.verdict != "failed" for record in records)
@@ -265,7 +273,7 @@ class _Rebuild:
 
     def _release(
         self,
-        templates: dict[str, str],
+        templates: Sequence[Template],
         documents: int,
         rejected: int,
         records: list[GateRecord],
@@ -277,7 +285,8 @@ class _Rebuild:
             encoder_recipe_hash=prepared.encoder.artifact.manifest.recipe.hash,
             recipe_hash=prepared.reranker.manifest.recipe.hash,
             mapping_hash=prepared.mapping_hash,
-            templates=templates,
+            templates={template.name: template.id for template in templates},
+            sources=sources_of(templates),
             built_at=datetime.now(UTC),
             documents=documents,
             rejected=rejected,

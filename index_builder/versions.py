@@ -15,11 +15,11 @@ from index_builder.progress import Progress
 from index_builder.swap import swap_alias
 from rerank_core.cluster.alias import check_alias
 from rerank_core.cluster.failures import cluster_errors
+from rerank_core.cluster.features import find_features
 from rerank_core.cluster.release import Release, index_behind, read_release
-from rerank_core.cluster.templates import load_templates, push
-from rerank_core.errors import ClusterRefused, ConfigError, ReleaseError
+from rerank_core.cluster.templates import is_stored, load_templates, push
+from rerank_core.errors import ConfigError, ReleaseError
 
-_NOT_FOUND = 404
 # What `new_index_name` makes behind the alias.
 _OURS = r"-\d{8}t\d{6,9}z-[0-9a-f]{8}"  # six digits: older names, to the second
 
@@ -79,7 +79,7 @@ def rollback(
     release = version.release
     if release is None:
         raise ReleaseError(f"index {version.index} is unfinished; name another one")
-    _restore_templates(client, version.index, release)
+    restore_templates(client, version.index, release)
     with BuildLock(client, alias, new_owner(), version.index) as lock:
         lock.check()
         swap_alias(client, alias, before, version.index, progress)
@@ -132,22 +132,28 @@ def _target(versions: Sequence[Version], live: str, to: str | None, alias: str) 
     return older[0]
 
 
-def _restore_templates(client: OpenSearch, index: str, release: Release) -> None:
-    """Puts templates back that are gone from the cluster, where this program still has them."""
-    known = {template.id: template for template in load_templates()}
-    for template_id in release.templates.values():
-        try:
-            with cluster_errors(f"looking for search template {template_id}"):
-                client.get_script(id=template_id)
-        except ClusterRefused as refusal:
-            if refusal.status != _NOT_FOUND:
-                raise
-            if template_id not in known:
-                raise ReleaseError(
-                    f"index {index}: its search template {template_id} is gone, and this version "
-                    f"({release.builder_version} built it) has another; put it back first"
-                ) from refusal
-            push(client, [known[template_id]])
+def restore_templates(client: OpenSearch, index: str, release: Release) -> list[str]:
+    """Puts templates back that are gone from the cluster; their ids.
+
+    From the index's own record, else from this package. Raises `ReleaseError`, `ClusterError`.
+    """
+    if not (features := find_features(client)).stores_templates:
+        return []
+    restored = []
+    for name, template_id in release.templates.items():
+        if is_stored(client, template_id):
+            continue
+        shipped = load_templates(engine=features.engine)
+        kept = [template for template in (release.template(name), *shipped) if template]
+        found = [template for template in kept if template.id == template_id]
+        if not found:
+            raise ReleaseError(
+                f"index {index}: its search template {template_id} is gone, and this version "
+                f"({release.builder_version} built it) has another; put it back first"
+            )
+        push(client, found[:1])
+        restored.append(template_id)
+    return restored
 
 
 def _version(

@@ -11,7 +11,7 @@ import structlog
 from opensearchpy import AsyncOpenSearch
 
 from rerank_core.cluster.fusion import Fused, reciprocal_rank_fusion
-from rerank_core.cluster.profile import Leg, Profile
+from rerank_core.cluster.profile import Profile
 from rerank_core.cluster.resolver import AliasResolver, Resolved
 from rerank_core.cluster.retrieval import IndexGoneError, LegAnswer, LegCall, Retrieved, retrieve
 from rerank_core.engine import BiEncoder, CrossEncoder
@@ -284,14 +284,14 @@ class Funnel:
         return ranking
 
 
-def _leg_calls(run: _Run, resolved: Resolved, vector: list[float] | None) -> dict[Leg, LegCall]:
+def _leg_calls(run: _Run, resolved: Resolved, vector: list[float] | None) -> dict[str, LegCall]:
     templates = resolved.release.templates
     common = {
         "size": run.profile.depth,
         "filters": run.filters,
         "source_fields": [*run.profile.fields, RERANK_TEXT],
     }
-    parameters: dict[Leg, dict[str, Any]] = {
+    parameters: dict[str, dict[str, Any]] = {
         "lexical": {**common, "query": run.task.query, "facets": run.facets}
     }
     if vector is not None:
@@ -309,7 +309,8 @@ def _fuse(retrieved: Retrieved, profile: Profile) -> list[Fused]:
         leg: [(hit.id, hit.score) for hit in answer.hits]
         for leg, answer in retrieved.answers.items()
     }
-    return reciprocal_rank_fusion(legs, profile.legs)[: profile.depth]
+    weights: dict[str, float] = {leg: weight for leg, weight in profile.legs.items()}  # noqa: C416
+    return reciprocal_rank_fusion(legs, weights)[: profile.depth]
 
 
 def _returned(source: Mapping[str, Any], profile: Profile) -> dict[str, Any]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import typer
 
+from index_builder.commands.pipelines import pipelines
 from index_builder.commands.rebuild import rebuild
+from index_builder.commands.templates import templates
 from index_builder.commands.update import apply, update
 from index_builder.commands.versions import doctor, prune, rollback, versions
 
@@ -29,12 +31,14 @@ def main() -> None:
     * 0: done
     * 2: an option, a file, a model or the alias must be mended
     * 3: the catalogue has no good row, or too many bad ones
-    * 4: the cluster failed
+    * 4: the cluster cannot be reached, or failed
     * 5: a gate failed, or doctor found a fault
     * 130: interrupted by Ctrl-C; 143: by SIGTERM
     * 1: anything else
     """
 
 
+app.add_typer(templates, name="templates")
+app.add_typer(pipelines, name="pipelines")
 for command in (rebuild, update, apply, versions, rollback, prune, doctor):
     app.command()(command)

@@ -115,6 +115,10 @@ def rebuild(  # noqa: PLR0913, PLR0917  one a command line option
             help="Until a cluster that does not answer is given up.", rich_help_panel=_SENDING
         ),
     ] = SendLimits.patience_s,
+    templates: Annotated[
+        Path | None,
+        typer.Option(help="Folder of search templates. Default: those of this package."),
+    ] = None,
     metrics: Annotated[
         Path | None, typer.Option(help="Prometheus text file, written at the end.")
     ] = None,
@@ -148,6 +152,7 @@ def rebuild(  # noqa: PLR0913, PLR0917  one a command line option
             shards=shards,
             replicas=replicas,
             segments=segments,
+            templates=templates,
             resume=resume,
             gates=GateBounds(
                 min_ratio_to_live=min_ratio_to_live,

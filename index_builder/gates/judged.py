@@ -17,6 +17,7 @@ from rerank_core.cluster.failures import cluster_errors, refusal
 from rerank_core.cluster.fusion import reciprocal_rank_fusion
 from rerank_core.cluster.profile import Leg
 from rerank_core.cluster.release import GateRecord
+from rerank_core.cluster.templates import Template, render
 from rerank_core.errors import ConfigError
 
 _WEIGHTS: dict[Leg, float] = {"lexical": 1.0, "vector": 1.0}
@@ -66,7 +67,7 @@ def judged_gate(
 def first_stage(
     client: OpenSearch,
     index: str,
-    templates: Mapping[str, str],
+    templates: Mapping[str, Template],
     queries: Mapping[str, str],
     vectors: Vectors,
     depth: int,
@@ -75,18 +76,18 @@ def first_stage(
     run: dict[str, dict[str, float]] = {}
     doing = f"searching {index} for judged queries"
     for (query_id, text), vector in zip(queries.items(), vectors, strict=True):
-        common = {"size": depth, "filters": [], "source_fields": False}
+        common: dict[str, Any] = {"size": depth}
         calls: dict[Leg, dict[str, Any]] = {
-            "lexical": {**common, "query": text, "facets": {}},
+            "lexical": {**common, "query": text},
             "vector": {**common, "vector": vector.tolist(), "k": depth},
         }
         lines: list[Any] = []
         for leg, parameters in calls.items():
-            lines += [{"index": index}, {"id": templates[leg], "params": parameters}]
+            template = templates[leg]
+            lines += [{"index": index}, render(template, template.complete(parameters))]
         with cluster_errors(doing):
-            answers = client.msearch_template(
-                body="".join(json.dumps(line) + "\n" for line in lines)
-            )["responses"]
+            body = "".join(json.dumps(line) + "\n" for line in lines)
+            answers = client.msearch(body=body)["responses"]
         legs: dict[Leg, list[tuple[str, float]]] = {}
         for leg, answer in zip(calls, answers, strict=True):
             if "error" in answer:

@@ -1,65 +1,104 @@
-"""The stored search templates render and find something, on this very index."""
+"""The search templates render and find something, on this very index."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from opensearchpy import OpenSearch
 
 from rerank_core.cluster.failures import cluster_errors
 from rerank_core.cluster.release import GateRecord
-from rerank_core.errors import ClusterRefused
+from rerank_core.cluster.templates import Template, render
+from rerank_core.errors import ClusterRefused, ConfigError, InputError
+
+LEGS = frozenset({"lexical", "vector"})
+"""What every index must be able to answer."""
 
 _QUERY_CHARACTERS = 200
 _SAMPLES = 5
+_FINDS_ITSELF = frozenset({"query", "vector", "ids"})
+"""Who asks for a product by one of these finds it."""
 
 
 def template_gate(
     client: OpenSearch,
     index: str,
-    templates: Mapping[str, str],
+    templates: Sequence[Template],
     products: Sequence[Mapping[str, Any]],
-) -> GateRecord:
+    *,
+    stored: bool,
+    required: Collection[str] = LEGS,
+) -> tuple[GateRecord, tuple[Template, ...]]:
     """Each template finds something when it is asked for products of the index itself.
 
-    `templates` are ids by name, `products` documents of the index. Raises `ClusterError`.
+    `products` are documents of the index. Gives those that work, too: one that does not, and whose
+    name is not `required`, is left out and does not fail the gate. Raises `ClusterError`.
     """
     whole = [item for item in products if item["_source"].keys() >= {"rerank_text", "vector"}]
     products = whole[:_SAMPLES]
-    problems = []
-    for template_id in templates.values():
+    problems = {}
+    for template in templates:
         try:
-            if not any(_finds(client, index, template_id, item["_source"]) for item in products):
-                problems.append(
-                    f"search template {template_id} finds none of {len(products)} sampled products "
+            if not any(_finds(client, index, template, item, stored=stored) for item in products):
+                problems[template.name] = (
+                    f"search template {template.id} finds none of {len(products)} sampled products "
                     "by their own text and vector; check the schema"
                 )
-        except ClusterRefused as refusal:
-            problems.append(f"search template {template_id} does not run: {refusal}")
-    working = len(templates) - len(problems)
-    return GateRecord(
+        except (ClusterRefused, ConfigError, InputError) as error:
+            problems[template.name] = f"search template {template.id} does not run: {error}"
+    missing = sorted(set(required) - {template.name for template in templates})
+    failed = [problem for name, problem in problems.items() if name in required]
+    failed += [f"there is no template {name}" for name in missing]
+    working = tuple(template for template in templates if template.name not in problems)
+    said = f"{', '.join(template.id for template in working)} render and find products"
+    left_out = [problem for name, problem in problems.items() if name not in required]
+    record = GateRecord(
         "templates",
-        "failed" if problems else "passed",
-        working,
-        len(templates),
-        "; ".join(problems) or f"{', '.join(templates.values())} render and find products",
+        "failed" if failed else "passed",
+        len(working),
+        len(set(required) | {template.name for template in working}),
+        "; ".join(failed) or "; left out: ".join([said, *left_out]),
     )
+    return record, working
 
 
-def _finds(client: OpenSearch, index: str, template_id: str, product: Mapping[str, Any]) -> bool:
-    parameters = {
-        "query": product["rerank_text"][:_QUERY_CHARACTERS],
-        "vector": product["vector"],
+def sample_parameters(template: Template, product: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters that ask for a product of the index; where nothing says what, the example's."""
+    source = product["_source"]
+    known = {
+        "query": source["rerank_text"][:_QUERY_CHARACTERS],
+        "vector": source["vector"],
         "k": _SAMPLES,
         "size": _SAMPLES,
+        "ids": [product["_id"]],
+        "like": [{"_id": product["_id"]}],
         "filters": [],
         "facets": {},
         "source_fields": False,
     }
-    body = {"id": template_id, "params": parameters}
-    with cluster_errors(f"rendering search template {template_id}"):
-        client.render_search_template(body=body)
-    with cluster_errors(f"trying search template {template_id} on {index}"):
-        answer = client.search_template(index=index, body=body)
-    return bool(answer["hits"]["hits"]) and not answer["_shards"]["failed"]
+    if not template.schema:
+        return known
+    [example, *_] = template.examples
+    needed = {name: example[name] for name in template.schema["required"] if name in example}
+    return {**needed, **{name: value for name, value in known.items() if name in template.declared}}
+
+
+def _finds(
+    client: OpenSearch, index: str, template: Template, product: Mapping[str, Any], *, stored: bool
+) -> bool:
+    parameters = template.complete(sample_parameters(template, product))
+    if stored:
+        body: dict[str, Any] = {"id": template.id, "params": parameters}
+        with cluster_errors(f"rendering search template {template.id}"):
+            client.render_search_template(body=body)
+        with cluster_errors(f"trying search template {template.id} on {index}"):
+            answer = client.search_template(index=index, body=body)
+    else:
+        with cluster_errors(f"trying search template {template.id} on {index}"):
+            answer = client.search(index=index, body=render(template, parameters))
+    if answer["_shards"]["failed"]:
+        return False
+    total = answer["hits"].get("total", {"value": 0})["value"]
+    must_find = not template.declared or template.declared.keys() & _FINDS_ITSELF
+    return bool(answer["hits"]["hits"] or total or not must_find)

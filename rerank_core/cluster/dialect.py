@@ -33,11 +33,6 @@ class Dialect(Protocol):
         ...
 
     @property
-    def templates(self) -> bool:
-        """Whether our search templates, and so the sidecar, work on it."""
-        ...
-
-    @property
     def stable_order(self) -> str:
         """The cheapest field that orders all documents at a point in time."""
         ...
@@ -81,7 +76,6 @@ class OpenSearchDialect:
 
     version: str
     name: str = "opensearch"
-    templates: bool = True
 
     @property
     def stable_order(self) -> str:
@@ -153,11 +147,10 @@ class OpenSearchDialect:
 
 @dataclass(frozen=True, slots=True)
 class ElasticsearchDialect:
-    """Elasticsearch's dense vectors. Our templates hold OpenSearch's k-NN query."""
+    """Elasticsearch's dense vectors."""
 
     version: str
     name: str = "elasticsearch"
-    templates: bool = False
 
     @property
     def stable_order(self) -> str:

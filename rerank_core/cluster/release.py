@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from opensearchpy import AsyncOpenSearch, OpenSearch
@@ -12,6 +12,7 @@ from pydantic import AwareDatetime
 from rerank_core import records
 from rerank_core.cluster.alias import check_alias
 from rerank_core.cluster.failures import NO_CLUSTER, cluster_errors
+from rerank_core.cluster.templates import Template
 from rerank_core.errors import ClusterRefused, ClusterUnavailable, ReleaseError
 
 _NOT_FOUND = 404
@@ -29,6 +30,14 @@ class GateRecord:
     """What it was held against."""
     detail: str
     """For people: of what, and why not where it did not run."""
+
+
+@dataclass(frozen=True)
+class TemplateSource:
+    """A template as the index keeps it: with its id it is the whole template."""
+
+    source: str
+    schema: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,20 @@ class Release:
     """The cluster's kind and version, such as ``opensearch 3.5.0``."""
     updated_at: AwareDatetime | None = None
     """When an update changed documents in place; None: never since it was built."""
+    sources: Mapping[str, TemplateSource] = field(default_factory=dict)
+    """Source and schema of templates by id: those in `templates`, and those before them."""
+    templates_before: Mapping[str, str] = field(default_factory=dict)
+    """Ids before the last push, so that it can be taken back; empty: nothing was pushed."""
+
+    def template(self, name: str) -> Template | None:
+        """The template of that name with its source; None where the record does not hold it."""
+        kept = self.sources.get(self.templates.get(name, ""))
+        return None if kept is None else Template(name, kept.source, kept.schema)
+
+
+def sources_of(templates: Iterable[Template]) -> dict[str, TemplateSource]:
+    """As a release keeps them, by id."""
+    return {template.id: TemplateSource(template.source, template.schema) for template in templates}
 
 
 def resolve_alias(client: OpenSearch, alias: str) -> tuple[str, Release]:

@@ -1,4 +1,4 @@
-"""The first stage: all legs of a query in one `_msearch/template`."""
+"""The first stage: all legs of a query in one multi-search, stored templates or rendered ones."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from typing import Any
 from opensearchpy import AsyncOpenSearch
 
 from rerank_core.cluster.failures import cluster_errors, reason_of, refusal, root_cause
-from rerank_core.cluster.profile import Leg
 from rerank_core.errors import ClusterError, ClusterTimeout, ClusterUnavailable, ReleaseError
 
 
 @dataclass(frozen=True, slots=True)
 class LegCall:
-    """One leg of a query: a stored template and its parameters."""
+    """One leg of a query: a template and its parameters."""
 
     template_id: str
     parameters: Mapping[str, Any]
+    body: Mapping[str, Any] | None = None
+    """What it renders to, where the cluster does not render it itself."""
+    pipeline: str = ""
+    """The search pipeline that its hits go through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,8 @@ class LegAnswer:
 class Retrieved:
     """The legs that answered, and why others did not, or not whole."""
 
-    answers: Mapping[Leg, LegAnswer]
-    failures: Mapping[Leg, ClusterError] = field(default_factory=dict)
+    answers: Mapping[str, LegAnswer]
+    failures: Mapping[str, ClusterError] = field(default_factory=dict)
     """A leg that answered in part is here and in `answers`, too."""
 
 
@@ -56,9 +59,9 @@ class IndexGoneError(Exception):
 
 
 async def retrieve(
-    client: AsyncOpenSearch, index: str, calls: Mapping[Leg, LegCall], timeout_s: float
+    client: AsyncOpenSearch, index: str, calls: Mapping[str, LegCall], timeout_s: float
 ) -> Retrieved:
-    """Runs the legs against one concrete index.
+    """Runs the legs against one concrete index: all as stored templates, or all as bodies.
 
     A leg that fails while another answers is in `failures`; so is one of which some shards failed
     or ran out of time, and what it found is kept. Raises `IndexGoneError`; `ReleaseError` where a
@@ -66,20 +69,24 @@ async def retrieve(
     answered.
     """
     lines: list[Mapping[str, Any]] = []
+    stored = any(call.body is None for call in calls.values())
     for call in calls.values():
-        lines += [{"index": index}, {"id": call.template_id, "params": call.parameters}]
+        pipeline = {"search_pipeline": call.pipeline} if call.pipeline else {}
+        searched = {"id": call.template_id, "params": call.parameters} if stored else call.body
+        lines += [{"index": index, **pipeline}, searched or {}]
     body = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     with cluster_errors(f"searching {index}"):
-        answer = await client.msearch_template(body=body, request_timeout=timeout_s)
-    answers: dict[Leg, LegAnswer] = {}
-    failures: dict[Leg, ClusterError] = {}
+        search = client.msearch_template if stored else client.msearch
+        answer = await search(body=body, request_timeout=timeout_s)
+    answers: dict[str, LegAnswer] = {}
+    failures: dict[str, ClusterError] = {}
     for leg, response in zip(calls, answer["responses"], strict=True):
         doing = f"searching {index}, leg {leg}"
         if "error" in response:
             _raise_if_not_the_query(index, calls[leg], response)
             failures[leg] = refusal(int(response.get("status", 500)), response, doing)
             continue
-        answers[leg] = _read_leg(response)
+        answers[leg] = _read_leg(response, doing)
         if missing := _missing(response, doing):
             failures[leg] = missing
             answers[leg] = replace(answers[leg], total_is_exact=False)
@@ -88,13 +95,26 @@ async def retrieve(
     return Retrieved(answers, failures)
 
 
-def _read_leg(response: Mapping[str, Any]) -> LegAnswer:
+def _read_leg(response: Mapping[str, Any], doing: str) -> LegAnswer:
     found = response["hits"]
-    hits = tuple(Hit(hit["_id"], hit["_score"], hit.get("_source", {})) for hit in found["hits"])
+    if any((hit["_score"] or 0) < 0 for hit in found["hits"]):
+        # What a hybrid query gives without a pipeline: markers between sub-queries, not scores.
+        raise ReleaseError(
+            f"{doing}: scores are negative, so no search pipeline fused them; push it with "
+            "python -m index_builder templates push"
+        )
+    hits = tuple(
+        Hit(hit["_id"], hit["_score"] or 0.0, hit.get("_source", {})) for hit in found["hits"]
+    )
     total = found.get("total", {"value": len(hits), "relation": "gte"})
     facets = {
-        name: [(str(bucket["key"]), int(bucket["doc_count"])) for bucket in counted["buckets"]]
+        name: [
+            # The string where there is one: a boolean's key is 0 or 1.
+            (str(bucket.get("key_as_string", bucket["key"])), int(bucket["doc_count"]))
+            for bucket in counted["buckets"]
+        ]
         for name, counted in response.get("aggregations", {}).items()
+        if isinstance(counted.get("buckets"), list)
     }
     return LegAnswer(hits, total["value"], total["relation"] == "eq", facets)
 
@@ -118,6 +138,6 @@ def _raise_if_not_the_query(index: str, call: LegCall, response: Mapping[str, An
         raise IndexGoneError(index)
     if kind == "resource_not_found_exception":
         raise ReleaseError(
-            f"index {index}: its search template {call.template_id} is not on the cluster; "
-            "rebuild the index, or put the template back"
+            f"index {index}: its search template {call.template_id} is not on the cluster; put it "
+            "back with python -m index_builder templates push --restore, or rebuild the index"
         )

@@ -39,9 +39,9 @@ def wheel(tmp_path_factory):
 def test_what_is_no_python_is_in_the_wheel(wheel):
     """Templates, the student with its own licence, the kernel, the marks of typed packages."""
     names = set(wheel.namelist())
-    assert {f"rerank_core/cluster/templates/{leg}.mustache" for leg in ("lexical", "vector")} <= {
-        *names
-    }
+    assert {
+        f"rerank_core/cluster/templates/shipped/{leg}.mustache" for leg in ("lexical", "vector")
+    } <= {*names}
     student = {path.name for path in (ROOT / "rerank_models/student").iterdir() if path.is_file()}
     assert {"model.safetensors", "rerank_manifest.json", "LICENSE"} <= student
     assert {f"rerank_models/student/{name}" for name in student} <= names
