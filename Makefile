@@ -72,7 +72,7 @@ DISTILL_DEMO := out/distill-demo
 
 .PHONY: distill-demo
 distill-demo: $(VENV)/.ready ## The whole distillation in miniature on a made-up shop, minutes on a CPU.
-	$(RUN) -m demo make-catalogue $(DISTILL_DEMO)/data/shop --products 800 --queries 320
+	$(RUN) -m demo make-catalogue $(DISTILL_DEMO)/data/shop --products 800 --queries 220
 	@if [ -n "$${OPENSEARCH_URL:-}" ]; then url=$$OPENSEARCH_URL; else \
 	    coproc NODE { exec $(RUN) -m local_cluster run; }; trap "kill $$NODE_PID" EXIT; \
 	    read -r url <&"$${NODE[0]}"; \
@@ -80,6 +80,24 @@ distill-demo: $(VENV)/.ready ## The whole distillation in miniature on a made-up
 	$(RUN) -m distillation run distillation/recipes/demo.toml --cluster "$$url" \
 	    --data $(DISTILL_DEMO)/data --out $(DISTILL_DEMO)/stages
 	@ls $(DISTILL_DEMO)/stages/evaluate-*/report.md
+
+# Where the benchmarks write; report.html is for people, *.json has the raw samples.
+BENCH := out/bench
+
+.PHONY: bench-quick
+bench-quick: $(VENV)/.ready ## Latency of the sidecar in under 10 minutes: make bench-quick DATA=FOLDER.
+	@mkdir -p $(BENCH)
+	$(RUN) -m benchmarks run --quick $(if $(DATA),--data $(DATA)) --out $(BENCH)/quick.json
+	$(RUN) -m benchmarks report $(BENCH)/quick.json $(BENCH)/quick.html
+
+.PHONY: bench
+bench: $(VENV)/.ready ## All scenarios, the engine, its peers and the index builder; an hour or two.
+	@mkdir -p $(BENCH)
+	$(RUN) -m benchmarks run $(if $(DATA),--data $(DATA)) --out $(BENCH)/serving.json
+	$(RUN) -m benchmarks engine $(DATA) --out $(BENCH)/engine.json
+	$(RUN) -m benchmarks index $(DATA) --out $(BENCH)/index.json
+	$(RUN) -m benchmarks report $(BENCH)/serving.json $(BENCH)/report.html \
+	    --engine $(BENCH)/engine.json
 
 .PHONY: constraints
 constraints: $(UV) ## Choose newer versions of all dependencies.

@@ -24,6 +24,10 @@ def run(
     ] = None,
     model: Annotated[str, typer.Option(help="Cross-encoder: student, or a folder.")] = Plan.model,
     candidates: Annotated[int, typer.Option(min=1, help="Products a query.")] = Plan.candidates,
+    numeric_path: Annotated[
+        str | None,
+        typer.Option(help="As RERANK_NUMERIC_PATH, such as cuda where there is a GPU."),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -46,6 +50,7 @@ def run(
             questions=tuple(questions or (QUICK if quick else tuple(Question))),
             model=model,
             candidates=candidates,
+            numeric_path=numeric_path,
             quick=quick,
         )
         into = read_suite(out) if out is not None and out.is_file() else None

@@ -23,7 +23,7 @@ ABOUT = (
     "query once, no score cache. Stage times are the server's own."
 )
 
-_SETS = ("icecat", "esci150")
+_SETS = ("esci150", "icecat")
 _PROFILE = "benchmark"
 _TIMEOUT_S = 120.0
 _DEPTHS = (100, 30)

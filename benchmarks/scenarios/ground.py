@@ -36,6 +36,8 @@ class Ground:
     quick: bool
     tell: Callable[[str], None]
     candidates: int = 100
+    numeric_path: str | None = None
+    """What sidecars compute on where a scenario does not say; None leaves it to them."""
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _alone_qps: dict[tuple[str, str], float] = field(default_factory=dict)
 
@@ -84,7 +86,7 @@ class Ground:
             *map(str, served),
             *flags,
             build=build,
-            numeric_path=numeric_path,
+            numeric_path=numeric_path or self.numeric_path,
             http=http,
         )
 

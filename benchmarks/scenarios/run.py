@@ -61,6 +61,7 @@ class Plan:
     questions: tuple[Question, ...] = tuple(Question)
     model: str = "student"
     candidates: int = 100
+    numeric_path: str | None = None
     quick: bool = False
 
 
@@ -81,7 +82,15 @@ def measure(
         raise ConfigError(f"{plan.data}: no such folder; name a BEIR folder")
     artifact = open_named(plan.model)
     with tempfile.TemporaryDirectory(prefix="rerank-bench-") as made:
-        ground = Ground(plan.data, artifact, Path(made), plan.quick, tell, plan.candidates)
+        ground = Ground(
+            plan.data,
+            artifact,
+            Path(made),
+            plan.quick,
+            tell,
+            plan.candidates,
+            plan.numeric_path,
+        )
         result = _begin(ground, plan, into)
         keep(result)
         for question in plan.questions:

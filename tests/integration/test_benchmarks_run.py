@@ -41,7 +41,7 @@ def run(*words, **more):
         capture_output=True,
         text=True,
         env=kept | {"HF_HUB_OFFLINE": "1"} | more,
-        timeout=280,
+        timeout=850,
         check=False,
     )
 
@@ -80,11 +80,13 @@ def test_scenarios_end_to_end(shop, model, tmp_path):
     assert names == ["budget", "memory", "cost", "start"]
 
 
+@pytest.mark.long
+@pytest.mark.timeout(900)
 def test_saturation_counts_what_is_whole_and_in_time(shop, model, tmp_path):
     """One idle caller, a closed loop, five open loops to ten times capacity, two without budget."""
     out = tmp_path / "suite.json"
     words = ("run", "saturation", "--quick", "--data", shop, "--model", model)
-    done = run(*words, "--candidates", "40", "--out", out)
+    done = run(*words, "--candidates", "120", "--out", out)
     assert done.returncode == 0, done.stderr
     points = read_suite(out).scenario("saturation").points
     loops = [(one.factors["loop"], one.factors.get("share")) for one in points]
