@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification
+from transformers.utils import logging as notes
 
 from distillation.batches import Batch, Pick, assemble, even
 from distillation.first_token import first_token_states
@@ -36,9 +39,10 @@ class Student(nn.Module):
         if not (folder / "config.json").is_file():
             raise ArtifactError(f"{folder}: no config.json; give the folder of a model")
         rates = {} if dropout is None else dict.fromkeys(_DROPOUTS, dropout)
-        self.network: Any = AutoModelForSequenceClassification.from_pretrained(
-            folder, num_labels=1, local_files_only=True, dtype=torch.float32, **rates
-        )
+        with _without_notes():  # of a head that is new, which is meant
+            self.network: Any = AutoModelForSequenceClassification.from_pretrained(
+                folder, num_labels=1, local_files_only=True, dtype=torch.float32, **rates
+            )
         if self.network.config.model_type != "bert":
             raise ArtifactError(
                 f"{folder}: of type {self.network.config.model_type}; the student must be a bert"
@@ -71,6 +75,20 @@ class Student(nn.Module):
             return self.depth
         marker = "encoder.layer."
         return int(name.partition(marker)[2].partition(".")[0]) if marker in name else -1
+
+
+@contextmanager
+def _without_notes() -> Iterator[None]:
+    """Loads without a report of the keys and without a progress bar of a second."""
+    before, bar = notes.get_verbosity(), notes.is_progress_bar_enabled()
+    notes.set_verbosity(logging.ERROR)
+    notes.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        notes.set_verbosity(before)
+        if bar:
+            notes.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def text_encoder(folder: Path, recipe: ProductTextRecipe) -> TextEncoder:

@@ -25,7 +25,10 @@ def training(
     steps: Annotated[int, typer.Option(min=2, help="Of 64 pairs.")] = 80,
     rounds: Annotated[int, typer.Option(min=1, help="Interleaved.")] = 3,
     layers: Annotated[int, typer.Option(min=1, max=6, help="Of the student.")] = 3,
-    out: Annotated[Path | None, typer.Option(help="JSON file for the raw samples.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="JSON file for the raw samples, written anew after each round."),
+    ] = None,
 ) -> None:
     """Our training loop beside sentence-transformers' CrossEncoderTrainer, interleaved.
 
@@ -39,9 +42,9 @@ def training(
             require_writable(out)
         plan = run.Plan(data or data_root() / "homedepot", steps, rounds, layers)
         progress = notes()
-        result = run.measure(plan, lambda line: progress.print(line, highlight=False))
-        if out is not None:
-            write_result(result, out)
+        for result in run.measure(plan, lambda line: progress.print(line, highlight=False)):
+            if out is not None:
+                write_result(result, out)
     console().print(_table(result, (run.OURS, run.TRAINER)))
     typer.echo(json.dumps(_summary(result, (run.OURS, run.TRAINER))))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,11 +69,14 @@ class TrainingResult:
         return spread(ratios(theirs, ours))
 
 
-def measure(plan: Plan, tell: Callable[[str], object]) -> TrainingResult:
-    """Trains both each round, in turns of who begins. Raises `ConfigError`, `ArtifactError`."""
+def measure(plan: Plan, tell: Callable[[str], object]) -> Iterator[TrainingResult]:
+    """Trains both each round, in turns of who begins; gives all that is known after each round.
+
+    Raises `ConfigError`, `ArtifactError`.
+    """
     task = read_task(plan.data, steps=plan.steps, judged_queries=plan.judged_queries)
     before = load_average()
-    samples = []
+    samples: list[Sample] = []
     for number in range(plan.rounds):
         with fresh_student(plan.layers, seed=number + 1) as start:
             names = list(_LOOPS)
@@ -85,18 +88,18 @@ def measure(plan: Plan, tell: Callable[[str], object]) -> TrainingResult:
                     f"round {number + 1}, {name}: {one.pairs_per_s:.1f} pairs/s, margin error "
                     f"{one.margin_error:.4f}, pairwise accuracy {one.pairwise_accuracy:.4f}"
                 )
-    return TrainingResult(
-        format=FORMAT,
-        machine=this_machine(),
-        load_before=before,
-        load_after=load_average(),
-        data=plan.data.name,
-        layers=plan.layers,
-        steps=plan.steps,
-        pairs_a_step=LISTS_A_STEP * LIST_PRODUCTS,
-        loss="margin-mse over all pairs of a query, teacher: 10 x cosine of all-MiniLM-L6-v2",
-        samples=tuple(samples),
-    )
+        yield TrainingResult(
+            format=FORMAT,
+            machine=this_machine(),
+            load_before=before,
+            load_after=load_average(),
+            data=plan.data.name,
+            layers=plan.layers,
+            steps=plan.steps,
+            pairs_a_step=LISTS_A_STEP * LIST_PRODUCTS,
+            loss="margin-mse over all pairs of a query, teacher: 10 x cosine of all-MiniLM-L6-v2",
+            samples=tuple(samples),
+        )
 
 
 def _judge(name: str, number: int, trained: Trained, task: Task, start: Path) -> Sample:
