@@ -46,6 +46,9 @@ def quality(  # noqa: PLR0913, PLR0917  one a command line option
         str, typer.Option(help="Search the index behind it, and build none.")
     ] = Plan.alias,
     depth: Annotated[int, typer.Option(help="Candidates that are reranked.")] = Plan.depth,
+    deepest: Annotated[
+        int, typer.Option(help="Of the sweep; every candidate down to it is scored.")
+    ] = max(Plan.depths),
     fusion: Annotated[_Fusion, typer.Option(help="Of the legs.")] = _Fusion.RRF,
     lexical_weight: Annotated[
         float, typer.Option(min=0, max=1, help="The vector leg has the rest of 1.")
@@ -76,7 +79,7 @@ def quality(  # noqa: PLR0913, PLR0917  one a command line option
             schema=read_schema(schema) if schema else BEIR,
             alias=alias,
             depth=depth,
-            depths=tuple(sorted({*Plan.depths, depth})),
+            depths=tuple(sorted({depth, deepest, *(one for one in Plan.depths if one <= deepest)})),
             method=fusion.value,
             lexical_weight=lexical_weight,
             relevant=relevant,
