@@ -23,8 +23,8 @@ from rerank_core.records import to_json
 
 _ROOT = Path(__file__).parents[1]
 _RUNS = (*(f"nothing {number}" for number in range(10)), "sleep", "lock", "packing")
-_ROUNDS = 24
-_CANDIDATES = 30
+_ROUNDS = 16
+_CANDIDATES = 20
 
 
 def main(out: Path) -> None:

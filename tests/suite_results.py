@@ -32,7 +32,8 @@ def made_run(rate_qps, latency_ms, *, callers=0, count=200, full=1.0, seed=1):
 
 def loaded(loop, run, **factors):
     point = load_point(run, {"candidates": 100.0, "loop": loop, **factors}, 100)
-    offered = {"offered_qps": run.plan.rate_qps, "budget_ms": run.plan.budget_ms}
+    offered = {"offered_qps": run.plan.rate_qps} if run.plan.open_loop else {}
+    offered |= {"budget_ms": run.plan.budget_ms}
     return Point(
         {name: one if isinstance(one, str) else float(one) for name, one in point.factors.items()},
         point.series,

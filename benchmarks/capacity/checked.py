@@ -43,8 +43,8 @@ def checks(result: SuiteResult) -> Iterator[Check]:
     alone = next(one for one in saturation.points if one.factors.get("callers") == 1)
     times = list(alone.series["service_ms"])
     for point in saturation.points:
-        offered = point.figures["offered_qps"]
-        if point.factors["loop"] == "closed" or busy(offered, times) > _MOST_BUSY:
+        offered = point.figures.get("offered_qps", 0.0)  # a closed loop offers nothing
+        if not offered or busy(offered, times) > _MOST_BUSY:
             continue
         latencies = point.series["latency_ms"]
         copied = simulated(offered, times, _REQUESTS)

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.figure import Figure
 
 from benchmarks.engine.tables import compared
 from benchmarks.load.histogram import count, percentile_ms
 from benchmarks.points import Point, Scenario
-from benchmarks.report.knee import kept_share, knee, loads
+from benchmarks.report.canvas import COLOURS, axes_of, plain_ticks, styled, svg
+from benchmarks.report.knee import knee, loads
 from benchmarks.results import Trial
 from benchmarks.statistics import Spread
 
-_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#000000")
-_STYLE: dict[Any, Any] = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e6e6e6",
-    "axes.axisbelow": True,
-    "axes.titlesize": 10,
-    "axes.titlelocation": "left",
-    "axes.prop_cycle": f"cycler('color', {list(_COLOURS)})",
-    "legend.frameon": False,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "benchmarks",
-}
 _BEYOND = 10
 # Too small to be read in the breakdown.
 _LEAST_SHARE = 0.02
@@ -41,8 +23,8 @@ _WIDE = 8
 
 def saturation_plot(scenario: Scenario) -> str:
     """Latency and goodput against offered load, with the knee and the budget."""
-    with mpl.rc_context(_STYLE):
-        figure, (left, right) = _axes(2)
+    with styled():
+        figure, (left, right) = axes_of(2)
         points = loads(scenario)
         offered = [one.figures["offered_qps"] for one in points]
         for percent, mark in ((50, "o-"), (90, "s-")):
@@ -60,9 +42,9 @@ def saturation_plot(scenario: Scenario) -> str:
         for axes in (left, right):
             axes.set_xscale("log")
             axes.set_xlabel("offered, requests a second")
-            _plain_ticks(axes, offered)
+            plain_ticks(axes, offered)
             if turn is not None:
-                axes.axvline(turn.figures["offered_qps"], color=_COLOURS[5], lw=1, ls="--")
+                axes.axvline(turn.figures["offered_qps"], color=COLOURS[5], lw=1, ls="--")
         left.set_ylim(bottom=0)
         left.set_ylabel("latency, ms")
         left.set_title("latency against load; dashed: the knee")
@@ -76,13 +58,13 @@ def saturation_plot(scenario: Scenario) -> str:
         right.set_title("goodput against load")
         right.margins(y=0.1)
         right.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
-        return _svg(figure)
+        return svg(figure)
 
 
 def percentile_plot(named: Mapping[str, Point], series: str = "latency_ms") -> str:
     """The distribution by percentile, from HDR histograms, as far as each sample supports it."""
-    with mpl.rc_context(_STYLE):
-        figure, (axes,) = _axes(1)
+    with styled():
+        figure, (axes,) = axes_of(1)
         drawn: list[float] = []
         for name, point in named.items():
             encoded = point.histograms[series]
@@ -107,14 +89,14 @@ def percentile_plot(named: Mapping[str, Point], series: str = "latency_ms") -> s
         axes.set_xlabel("share of answers that are as fast or faster")
         axes.set_ylabel(f"{series.removesuffix('_ms')}, ms")
         axes.set_title("by percentile, each line as far as ten samples lie beyond (samples)")
-        axes.legend()
-        return _svg(figure)
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+        return svg(figure)
 
 
 def budget_plot(scenario: Scenario) -> str:
     """Quality and share reranked against the deadline."""
-    with mpl.rc_context(_STYLE):
-        figure, (left, right) = _axes(2)
+    with styled():
+        figure, (left, right) = axes_of(2)
         timed = [
             one
             for one in scenario.points
@@ -129,11 +111,11 @@ def budget_plot(scenario: Scenario) -> str:
                          label=label)  # fmt: skip
         left.set_ylabel("nDCG@10")
         left.set_title("quality against budget")
-        right.plot(budgets, _figures(timed, "scored_share_mean"), "s-", ms=4, color=_COLOURS[1],
+        right.plot(budgets, _figures(timed, "scored_share_mean"), "s-", ms=4, color=COLOURS[1],
                    label="documents scored")  # fmt: skip
-        right.plot(budgets, _figures(timed, "kept_of_10_mean"), "o-", ms=4, color=_COLOURS[2],
+        right.plot(budgets, _figures(timed, "kept_of_10_mean"), "o-", ms=4, color=COLOURS[2],
                    label="of the whole rerank's ten")  # fmt: skip
-        right.axhline(before.figures["kept_of_10_mean"], color=_COLOURS[2], lw=1, ls=":",
+        right.axhline(before.figures["kept_of_10_mean"], color=COLOURS[2], lw=1, ls=":",
                       label="of its ten, as it came")  # fmt: skip
         right.set_ylim(0, 1.03)
         right.set_ylabel("share")
@@ -141,15 +123,15 @@ def budget_plot(scenario: Scenario) -> str:
         for axes in (left, right):
             axes.set_xscale("log")
             axes.set_xlabel("budget, ms")
-            _plain_ticks(axes, budgets)
+            plain_ticks(axes, budgets)
             axes.legend()
-        return _svg(figure)
+        return svg(figure)
 
 
 def stage_plot(scenario: Scenario) -> str:
     """Mean milliseconds of each stage of a search, a bar a depth."""
-    with mpl.rc_context(_STYLE):
-        figure, (axes,) = _axes(1, height=1.2 + 0.6 * len(scenario.points))
+    with styled():
+        figure, (axes,) = axes_of(1, height=1.2 + 0.6 * len(scenario.points))
         stages = list(dict.fromkeys(name for one in scenario.points for name in _stages(one)))
         for row, point in enumerate(scenario.points):
             began = 0.0
@@ -158,7 +140,7 @@ def stage_plot(scenario: Scenario) -> str:
             parts["wire and rest"] = max(0.0, total - sum(parts.values()))
             for name in [*stages, "wire and rest"]:
                 ms = parts.get(name, 0.0)
-                colour = _COLOURS[[*stages, "wire and rest"].index(name) % len(_COLOURS)]
+                colour = COLOURS[[*stages, "wire and rest"].index(name) % len(COLOURS)]
                 label = name if row == 0 else None
                 axes.barh(row, ms, left=began, color=colour, label=label, height=0.6,
                           edgecolor="white", linewidth=0.8)  # fmt: skip
@@ -172,13 +154,13 @@ def stage_plot(scenario: Scenario) -> str:
         axes.set_xlabel("mean of a search, ms")
         axes.set_title("where the time of a search goes")
         axes.legend(ncols=5, loc="upper center", bbox_to_anchor=(0.45, -0.35))
-        return _svg(figure)
+        return svg(figure)
 
 
 def cost_plot(scenario: Scenario) -> str:
     """Service time by candidates and tokens, and what threads, layers and fp32 make of it."""
-    with mpl.rc_context(_STYLE):
-        figure, (left, middle, right) = _axes(3)
+    with styled():
+        figure, (left, middle, right) = axes_of(3)
         for axes, varied, factor, label in (
             (left, "candidates", "candidates", "candidates, titles"),
             (middle, "tokens", "product_tokens", "tokens of a product, at most"),
@@ -192,7 +174,7 @@ def cost_plot(scenario: Scenario) -> str:
                               ha="center", fontsize=8)  # fmt: skip
             axes.set_xscale("log")
             axes.set_yscale("log")
-            _plain_ticks(axes, at)
+            plain_ticks(axes, at)
             axes.set_xlabel(label)
             axes.margins(y=0.15)
         left.set_ylabel("service time, median, ms")
@@ -203,49 +185,46 @@ def cost_plot(scenario: Scenario) -> str:
             for point in (one for one in scenario.points if one.factors["varied"] == varied):
                 names.append(f"{varied} {point.factors[varied]}".removesuffix(".0"))
                 values.append(float(np.median(point.series["service_ms"])))
-        right.barh(range(len(names)), values, color=_COLOURS[0], height=0.65)
+        right.barh(range(len(names)), values, color=COLOURS[0], height=0.65)
         for row, ms in enumerate(values):
-            right.text(ms, row, f" {ms:.0f}", va="center", fontsize=8)
+            right.annotate(f"{ms:.0f}", (ms, row), (4, 0), textcoords="offset points",
+                           va="center", fontsize=8)  # fmt: skip
         right.set_yticks(range(len(names)), names)
         right.invert_yaxis()
         right.grid(visible=False, axis="y")
         right.margins(x=0.18)
         right.set_xlabel("service time, median, ms")
         right.set_title("by what computes")
-        return _svg(figure)
+        return svg(figure)
 
 
 def peer_plot(trial: Trial) -> str:
     """Each contender's times as fast as the yardstick, with the interval of the median."""
-    with mpl.rc_context(_STYLE):
+    with styled():
         found: list[tuple[str, Spread]] = []
         for series in trial.series:
             ratio = compared(trial, series)
             if ratio is not None:
                 found.append((series.name, ratio))
         found.sort(key=lambda one: one[1].median)
-        figure, (axes,) = _axes(1, height=0.9 + 0.27 * len(found))
+        figure, (axes,) = axes_of(1, height=0.9 + 0.27 * len(found))
         rows = range(len(found))
         medians = [ratio.median for _, ratio in found]
         spans = [
             [ratio.median - ratio.low for _, ratio in found],
             [ratio.high - ratio.median for _, ratio in found],
         ]
-        axes.barh(rows, medians, color=_COLOURS[4], height=0.65)
+        axes.barh(rows, medians, color=COLOURS[4], height=0.65)
         axes.errorbar(medians, rows, xerr=spans, fmt="none", ecolor="black", lw=1, capsize=2)
         for row, (_, ratio) in enumerate(found):
-            axes.text(ratio.high, row, f"  {ratio.median:.2f}", va="center", fontsize=8)
+            axes.annotate(f"{ratio.median:.2f}", (ratio.high, row), (5, 0),
+                          textcoords="offset points", va="center", fontsize=8)  # fmt: skip
         axes.set_yticks(rows, [name for name, _ in found])
         axes.grid(visible=False, axis="y")
         axes.margins(x=0.12)
         axes.set_xlabel("times as fast as the TEI-style policy R, median and 95 % interval")
         axes.set_title(f"{trial.title}, {trial.workload}: {trial.texts} candidates")
-        return _svg(figure)
-
-
-def kept_points(scenario: Scenario) -> list[tuple[float, float]]:
-    """Offered load and the share that was reranked whole and in time."""
-    return [(one.figures["offered_qps"], kept_share(one)) for one in loads(scenario)]
+        return svg(figure)
 
 
 def _stages(point: Point) -> dict[str, float]:
@@ -258,27 +237,3 @@ def _stages(point: Point) -> dict[str, float]:
 
 def _figures(points: Sequence[Point], name: str) -> list[float]:
     return [one.figures[name] for one in points]
-
-
-def _axes(columns: int, height: float = 3.1) -> tuple[Figure, list[Any]]:
-    """A figure without pyplot, whose figures would be kept for ever."""
-    figure = Figure(figsize=(9.0, height), layout="constrained")
-    return figure, list(np.atleast_1d(figure.subplots(1, columns)))
-
-
-def _plain_ticks(axes: Any, values: Sequence[float]) -> None:
-    """As many of the values as do not run into each other on a logarithmic axis."""
-    kept: list[float] = []
-    for value in sorted(set(values)):
-        if not kept or value >= 1.35 * kept[-1]:
-            kept.append(value)
-    axes.set_xticks(kept, [f"{value:,.0f}" if value >= 100 else f"{value:.3g}" for value in kept])
-    axes.minorticks_off()
-
-
-def _svg(figure: Figure) -> str:
-    written = io.StringIO()
-    # Without a date equal results make equal pages.
-    figure.savefig(written, format="svg", metadata={"Date": None})
-    text = written.getvalue()
-    return text[text.index("<svg") :]

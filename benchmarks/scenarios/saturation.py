@@ -86,5 +86,5 @@ def _duration_s(ground: Ground, rate_qps: float) -> float:
 def _point(ground: Ground, loop: str, run: LoadRun, **factors: Factor) -> Point:
     named: dict[str, Factor] = {"candidates": float(ground.candidates), "loop": loop, **factors}
     point = load_point(run, named, ground.candidates)
-    offered = {"offered_qps": round(run.plan.rate_qps, 3), "budget_ms": run.plan.budget_ms}
-    return replace(point, figures=point.figures | offered)
+    offered = {"offered_qps": round(run.plan.rate_qps, 3)} if run.plan.open_loop else {}
+    return replace(point, figures=point.figures | offered | {"budget_ms": run.plan.budget_ms})
