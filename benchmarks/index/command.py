@@ -1,8 +1,7 @@
-"""`python -m benchmarks index`: its options, its table, its plot."""
+"""`python -m benchmarks index`: its options and its answer."""
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 from collections.abc import Iterator
@@ -13,51 +12,84 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.index.run import IndexResult, Plan, measure
+from benchmarks.ending import DATA, told_errors
+from benchmarks.index.plot import draw
+from benchmarks.index.result import IndexResult, Plan
+from benchmarks.index.run import measure
+from benchmarks.results import require_writable, write_result
 from local_cluster import use_or_start
-from rerank_core.errors import ClusterError, ConfigError, InputError, RerankError, SetupError
+from rerank_core.errors import ConfigError
+from rerank_core.records import read_json
 
-_MEND, _CLUSTER = 2, 4
 
-
-def index(
+def index(  # noqa: PLR0913, PLR0917  one a command line option
     data: Annotated[
-        Path | None, typer.Argument(help="BEIR folder. Default: $RERANK_DATA/homedepot.")
+        Path | None, typer.Argument(help=f"BEIR folder. Default: ${DATA}/homedepot.")
     ] = None,
     products: Annotated[int, typer.Option(min=1, help="Distinct ones.")] = Plan.products,
-    rounds: Annotated[int, typer.Option(min=1, help="Interleaved.")] = Plan.rounds,
+    rounds: Annotated[int, typer.Option(min=0, help="Interleaved.")] = Plan.rounds,
     contender: Annotated[
         list[str] | None, typer.Option(help="ours, parallel_bulk, streaming_bulk; repeatable.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="JSON file for the raw samples.")] = None,
+    memory_products: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="Ours alone, once, for its peak memory; repeatable."),
+    ] = None,
+    memory_encoder: Annotated[
+        str, typer.Option(help="Of these: minilm, or a folder.")
+    ] = Plan.memory_encoder,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="JSON file for the raw samples, written anew after each round."),
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="SVG or PNG file.")] = None,
+    *,
+    add: Annotated[bool, typer.Option("--add", help="To the rounds that are in --out.")] = False,
 ) -> None:
     """The index builder beside the usual scripts, on a real cluster.
 
-    OPENSEARCH_URL, else one that is started for the while. The last line of stdout is JSON.
+    OPENSEARCH_URL, else one that is started for the while. Progress goes to stderr; the last line
+    of stdout is JSON. Exit codes: 0; 2: an option or the data must be mended; 4: the cluster;
+    130: interrupted; 1: anything else.
     """
-    try:
-        folder = data or Path(os.environ.get("RERANK_DATA", "")) / "homedepot"
+    with told_errors():
+        folder = data or Path(os.environ.get(DATA, "")) / "homedepot"
         if not folder.is_dir():
             raise ConfigError(f"{folder}: no such folder; name a BEIR folder")
-        plan = Plan(folder, products, rounds, tuple(contender or Plan.contenders))
+        for file in (out, plot):
+            if file is not None:
+                require_writable(file)
+        plan = Plan(
+            folder,
+            products,
+            rounds,
+            tuple(contender or Plan.contenders),
+            tuple(memory_products or ()),
+            memory_encoder,
+        )
+        unknown = set(plan.contenders) - set(Plan.contenders)
+        if unknown:
+            raise ConfigError(
+                f"--contender {unknown.pop()}: say one of {', '.join(Plan.contenders)}"
+            )
+        earlier = None
+        if add:
+            if out is None:
+                raise ConfigError("--add needs --out, the file that it adds to")
+            earlier = read_json(IndexResult, out, str(out), ConfigError)
+            earlier.check_same(plan, str(out))
         with use_or_start() as settings:
-            result = measure(plan, settings, lambda line: typer.echo(line, err=True))
+            result = measure(
+                plan,
+                settings,
+                lambda line: typer.echo(line, err=True),
+                lambda found: None if out is None else write_result(found, out),
+                earlier,
+            )
         if out is not None:
-            out.write_text(json.dumps(asdict(result), indent=1) + "\n", encoding="utf-8")
+            write_result(result, out)
         if plot is not None:
             draw(result, plot)
-    except RerankError as error:
-        typer.echo(f"benchmarks: {error}", err=True)
-        kinds = (SetupError, InputError)
-        code = (
-            _MEND
-            if isinstance(error, kinds)
-            else _CLUSTER
-            if isinstance(error, ClusterError)
-            else 1
-        )
-        raise typer.Exit(code) from error
     for line in lines(result):
         typer.echo(line)
     typer.echo(json.dumps(summary(result)))
@@ -67,60 +99,37 @@ def lines(result: IndexResult) -> Iterator[str]:
     """A table for people."""
     processor = result.machine.processor
     yield f"{result.products:,} products of {result.data}, {result.cluster}, {processor}"
-    for name in dict.fromkeys(sample.name for sample in result.samples):
+    for name in result.names:
         speed = result.median(name, lambda one: one.documents / one.seconds)
-        encode = result.median(name, lambda one: one.encode_s)
-        merge = result.median(name, lambda one: one.merge_s)
+        encode, write, merge = result.shares(name)
         builder = result.median(name, lambda one: one.builder_cpu_s)
         cluster = result.median(name, lambda one: one.cluster_cpu_s)
         peak = result.median(name, lambda one: one.peak_bytes) / 2**20
         yield (
-            f"{name:>15} {speed:8,.0f} documents/s, encode {encode:.1f} s, merge {merge:.1f} s, "
-            f"processor {builder:.1f} + {cluster:.1f} s, peak {peak:,.0f} MB"
+            f"{name:>15} {speed:8,.0f} documents/s; of load and merge: encode {encode:.0%}, write "
+            f"{write:.0%}, merge {merge:.0%}; processor {builder:.1f} + {cluster:.1f} s, "
+            f"peak {peak:,.0f} MB"
         )
+    for sample in result.peaks:
+        yield f"ours, {sample.documents:,} products: peak {sample.peak_bytes / 2**20:,.0f} MB"
+    yield from result.notes
 
 
 def summary(result: IndexResult) -> dict[str, Any]:
     """What a machine wants to know."""
-    names = dict.fromkeys(sample.name for sample in result.samples)
     return {
         "documents_per_second": {
             name: round(result.median(name, lambda one: one.documents / one.seconds), 1)
-            for name in names
+            for name in result.names
         },
         "times_faster": {
             name: round(median(ratios), 2)
-            for name in names
+            for name in result.names
             if name != "ours" and (ratios := result.ratios(name))
         },
-        "wall_by_processor_share": round(
-            result.median(
-                "ours",
-                lambda one: (
-                    one.seconds / ((one.builder_cpu_s + one.cluster_cpu_s) / result.machine.cores)
-                ),
-            ),
-            3,
-        )
-        if "ours" in names
+        "wall_by_processor_share": round(result.wall_by_processor_share, 3)
+        if "ours" in result.names
         else None,
+        "peak_bytes": {str(one.documents): one.peak_bytes for one in result.peaks},
         "agreement": asdict(result.agreement) if result.agreement else None,
     }
-
-
-def draw(result: IndexResult, path: Path) -> None:
-    """Documents a second, a bar a contender, a dot a round. Raises `ConfigError`."""
-    try:
-        pyplot = importlib.import_module("matplotlib.pyplot")
-    except ImportError as error:
-        raise ConfigError("--plot needs matplotlib: pip install matplotlib") from error
-    figure, axes = pyplot.subplots(figsize=(6, 3), layout="constrained")
-    names = list(dict.fromkeys(sample.name for sample in result.samples))
-    for place, name in enumerate(names):
-        speeds = [one.documents / one.seconds for one in result.samples if one.name == name]
-        axes.barh(place, median(speeds), color="#88aacc")
-        axes.plot(speeds, [place] * len(speeds), "k.")
-    axes.set_yticks(range(len(names)), names)
-    axes.set_xlabel(f"documents a second ({result.products:,} products of {result.data})")
-    figure.savefig(path)
-    pyplot.close(figure)

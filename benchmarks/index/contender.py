@@ -1,7 +1,7 @@
 """One way of loading a catalogue, measured in a process of its own: `python -m ... NAME ...`.
 
-The last line of stdout is one `Sample` as JSON. Models are loaded before the clock starts, so
-peak memory holds them and seconds do not.
+Each text is encoded, also one that came before. Models are loaded before the clock starts, so peak
+memory holds them and seconds do not. The last line of stdout is one `Sample` as JSON.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from rich.console import Console
 
 from index_builder.content import ContentHash
 from index_builder.documents import Document, read_documents
-from index_builder.load import Loader, dead_letters
+from index_builder.load import ENCODING, Loader, dead_letters
 from index_builder.plan import Plan, Prepared, prepare
 from index_builder.progress import Progress
 from index_builder.rejects import Rejects
 from index_builder.report import server_cpu_s
 from index_builder.sending import Sender
 from index_builder.stages import StageClock
+from index_builder.vector_cache import VectorCache
 from rerank_core.artifact import named_folder
 from rerank_core.cluster.connection import connect
 from rerank_core.cluster.settings import ClusterSettings
@@ -49,24 +50,40 @@ class Sample:
     seconds: float
     """From the first row read to the last document written."""
     encode_s: float
-    """Waited for vectors; side by side with writing where the contender does so."""
+    """Waited for vectors; mean over the threads that do."""
+    write_s: float
+    """Waited for the cluster; side by side with encoding where the contender does so."""
     merge_s: float
-    """Refresh and merge to one segment, after that."""
+    """Refresh and merge to one segment, after that; 0 where it was left out."""
     builder_cpu_s: float
     cluster_cpu_s: float
     """While loading."""
     peak_bytes: int
-    """Of the process, models and all."""
+    """Resident, of the process, models and all."""
 
 
-def main(name: str, catalogue: str, index: str, url: str, vectors: str) -> None:
-    """Loads `catalogue` into the fresh `index`; vectors of its queries go to the file `vectors`."""
+@dataclass(frozen=True)
+class Waited:
+    """Where a load's time went."""
+
+    encode_s: float
+    write_s: float
+
+
+def main(
+    name: str, catalogue: str, index: str, url: str, vectors: str, finish: str, encoder: str
+) -> None:
+    """Loads `catalogue` into the fresh `index`; vectors of its queries go to the file `vectors`.
+
+    `finish` is ``merge``; or ``memory``, and then the cluster neither merges nor builds a graph,
+    which this process's memory does not know of. `encoder` is of ours.
+    """
     settings = ClusterSettings(url, timeout_s=300)
     queries = json.loads(Path(f"{catalogue}.queries").read_text(encoding="utf-8"))
     with connect(settings) as client, tempfile.TemporaryDirectory() as folder:
-        plan = Plan((catalogue,), "benchmark")
+        plan = Plan((catalogue,), "benchmark", encoder=encoder)
         prepared = prepare(plan, client)
-        load: Callable[[], float]
+        load: Callable[[], Waited]
         if name == "ours":
             load = _ours(prepared, settings, index, Path(folder))
             with Engine() as engine:
@@ -74,23 +91,43 @@ def main(name: str, catalogue: str, index: str, url: str, vectors: str) -> None:
         else:
             load, encoded = _script(name, prepared, client, index, queries, Path(folder))
             np.save(vectors, encoded)
-        client.indices.create(index=index, body=prepared.body)
+        body = prepared.body
+        if finish == "memory":
+            body["mappings"]["properties"]["vector"] = {"type": "object", "enabled": False}
+        client.indices.create(index=index, body=body)
         cluster_s, cpu_s, began_s = server_cpu_s(client), time.process_time(), time.perf_counter()
-        encode_s = load()
+        waited = load()
         seconds = time.perf_counter() - began_s
         builder_cpu_s = time.process_time() - cpu_s
         cluster_cpu_s = server_cpu_s(client) - cluster_s
         began_s = time.perf_counter()
         client.indices.refresh(index=index)
-        client.indices.forcemerge(index=index, params={"max_num_segments": 1})
-        client.indices.refresh(index=index)
-        merge_s = time.perf_counter() - began_s
+        if finish == "merge":
+            client.indices.forcemerge(index=index, params={"max_num_segments": 1})
+            client.indices.refresh(index=index)
+        merge_s = time.perf_counter() - began_s if finish == "merge" else 0.0
         documents = int(client.count(index=index)["count"])
-    peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     sample = Sample(
-        name, documents, seconds, encode_s, merge_s, builder_cpu_s, cluster_cpu_s, peak_bytes
+        name=name,
+        documents=documents,
+        seconds=seconds,
+        encode_s=waited.encode_s,
+        write_s=waited.write_s,
+        merge_s=merge_s,
+        builder_cpu_s=builder_cpu_s,
+        cluster_cpu_s=cluster_cpu_s,
+        peak_bytes=_peak_bytes(),
     )
     sys.stdout.write(json.dumps(asdict(sample)) + "\n")
+
+
+def _peak_bytes() -> int:
+    # Not getrusage: its figure begins with that of the process which started this one.
+    status = Path("/proc/self/status")
+    if status.exists():
+        [line] = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _documents(prepared: Prepared, folder: Path) -> Iterator[Document]:
@@ -101,13 +138,20 @@ def _documents(prepared: Prepared, folder: Path) -> Iterator[Document]:
 
 def _ours(
     prepared: Prepared, settings: ClusterSettings, index: str, folder: Path
-) -> Callable[[], float]:
+) -> Callable[[], Waited]:
     clock = StageClock()
     content = ContentHash(prepared.encoder.hash, prepared.mapping_hash)
     progress = Progress(Console(stderr=True))
-    loader = Loader(prepared.encoder, content, base64_vectors=False, clock=clock, progress=progress)
+    loader = Loader(
+        prepared.encoder,
+        content,
+        base64_vectors=False,
+        clock=clock,
+        progress=progress,
+        cache=VectorCache(0),
+    )
 
-    def load() -> float:
+    def load() -> Waited:
         composer = prepared.composer()
         with (
             Rejects(folder / "rejects") as rejects,
@@ -116,7 +160,7 @@ def _ours(
             rows = prepared.input.rows(composer.columns)
             documents = read_documents(rows, composer, rejects)
             loader.load(documents, sender, lambda _: lambda: None)
-        return clock.busy_s["encode"]
+        return Waited(clock.busy_s["encode"] / ENCODING, clock.busy_s["wait for cluster"])
 
     return load
 
@@ -128,7 +172,7 @@ def _script(
     index: str,
     queries: list[str],
     folder: Path,
-) -> tuple[Callable[[], float], Any]:
+) -> tuple[Callable[[], Waited], Any]:
     """What one finds in tutorials: encode in fp32 with torch, hand actions to a bulk helper."""
     from sentence_transformers import SentenceTransformer  # noqa: PLC0415  ours runs without torch
 
@@ -158,10 +202,11 @@ def _script(
                 some = []
         yield from flush()
 
-    def load() -> float:
+    def load() -> Waited:
         helper = helpers.parallel_bulk if name == "parallel_bulk" else helpers.streaming_bulk
+        began_s = time.perf_counter()
         deque(helper(client, actions(), chunk_size=_CHUNK), maxlen=0)
-        return encode_s
+        return Waited(encode_s, time.perf_counter() - began_s - encode_s)
 
     return load, encode(queries)
 
