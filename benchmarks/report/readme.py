@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from statistics import median
+from textwrap import fill
 
 from benchmarks.points import Point, Scenario, SuiteResult
 from benchmarks.report.knee import best_goodput, kept_share, knee, loads
@@ -11,6 +12,8 @@ from rerank_core.errors import ConfigError
 
 BEGIN = "<!-- begin: python -m benchmarks readme --write -->"
 END = "<!-- end -->"
+
+_WIDTH = 105
 
 
 def block(result: SuiteResult, file: str) -> str:
@@ -24,8 +27,14 @@ def block(result: SuiteResult, file: str) -> str:
         "from when a request should have been sent; goodput is what was reranked whole and within "
         "the budget."
     )
-    parts = [BEGIN, "", about, "", *_loads(saturation), "", _rest(result), "", END]
-    return "\n".join(parts)
+    loads_told, *table = _loads(saturation)
+    parts = [about, loads_told, "\n".join(table), _rest(result)]
+    filled = [part if part.startswith("|") else _filled(part) for part in parts]
+    return "\n\n".join([BEGIN, *filled, END])
+
+
+def _filled(text: str) -> str:
+    return fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def _loads(saturation: Scenario) -> list[str]:
@@ -42,7 +51,6 @@ def _loads(saturation: Scenario) -> list[str]:
             if turn
             else "At no load were 99 % whole and in time."
         ),
-        "",
         "| offered a second | goodput | whole and in time | p50 | p90 |",
         "|---|---|---|---|---|",
     ]
@@ -53,19 +61,21 @@ def _loads(saturation: Scenario) -> list[str]:
         for one in loads(saturation)
         if one.factors["share"] in (0.5, 0.8, 1.0, 2.0, 10.0)
     ]
-    best = best_goodput(saturation)
-    rows += ["", f"Most goodput: {best.figures['goodput_qps']:.1f} a second."]
     return rows
 
 
 def _rest(result: SuiteResult) -> str:
     start = _scenario(result, "start").points[0]
-    memory = _scenario(result, "memory").points
-    resident = max(one.figures["resident_bytes"] for one in memory) / 2**20
+    best = best_goodput(_scenario(result, "saturation")).figures["goodput_qps"]
+    serving_s = median(start.series["serving_ms"]) / 1e3
+    told = f"Most goodput: {best:.1f} a second. From exec to serving {serving_s:.1f} s"
+    memory = result.scenario("memory")
+    if memory is not None:
+        resident = max(one.figures["resident_bytes"] for one in memory.points) / 2**20
+        told += f"; resident memory at work up to {resident:.0f} MiB"
     return (
-        f"From exec to serving {median(start.series['serving_ms']) / 1e3:.1f} s; resident memory "
-        f"at work up to {resident:.0f} MiB. [docs/performance.md](docs/performance.md) reads all "
-        "scenarios, and says what they do not show."
+        f"{told}. [docs/performance.md](docs/performance.md) reads all scenarios, and says what "
+        "they do not show."
     )
 
 
