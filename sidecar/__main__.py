@@ -7,13 +7,17 @@ import os
 import sys
 
 from rerank_core.errors import SetupError
-from sidecar.config import read_command_line
-from sidecar.security.keys import new_key
-from sidecar.telemetry.logs import configure_logs
 
 
 def main(arguments: list[str]) -> int:
     """Runs until it is told to stop. Exit codes: 0 stopped as asked, 2 something to mend."""
+    # NumPy's BLAS asks at its import. The engine's workers are the threads here; beside them BLAS's
+    # own would spin, which makes a start on a busy machine two seconds longer.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from sidecar.config import read_command_line  # noqa: PLC0415  as said
+    from sidecar.security.keys import new_key  # noqa: PLC0415  as said
+    from sidecar.telemetry.logs import configure_logs  # noqa: PLC0415  as said
+
     try:
         command = read_command_line(arguments)
         for name in command.ignored:

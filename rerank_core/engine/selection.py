@@ -11,14 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank_core.artifact import Artifact
-from rerank_core.engine.cuda_path import CudaPath
-from rerank_core.engine.graph import encoder_graph
 from rerank_core.engine.native import NativePath
-from rerank_core.engine.onnx_path import ExportedOnnxPath, OnnxPath
 from rerank_core.engine.path import NumericPath
+from rerank_core.engine.plain import plain_outputs
 from rerank_core.engine.shape import BertShape, Pooling
-from rerank_core.engine.static_calibration import read_ranges
-from rerank_core.engine.static_path import static_int8_path
 from rerank_core.engine.weights import WEIGHTS_NAME, Weights, read_weights
 from rerank_core.errors import ArtifactError, ConfigError, SetupError
 from rerank_core.text import PackedTokens
@@ -56,7 +52,7 @@ class EncoderSource:
     """What a path is built from."""
 
     read: Callable[[], Weights]
-    """Reads the weights. Called for each path that is built, so that none holds them for long."""
+    """Reads the weights. They are let go with the choice: paths keep what they make of them."""
     shape: BertShape
     pooling: Pooling | None = None
     """None: a classifier. Otherwise vectors of unit length."""
@@ -104,48 +100,65 @@ def load_path(
         )
     if choice not in ("auto", "onnxruntime"):
         raise ArtifactError(f"{weights}: missing; the path {choice} computes from weights")
+    from rerank_core.engine.onnx_path import ExportedOnnxPath  # noqa: PLC0415  see `_build`
+
     path = ExportedOnnxPath(artifact.folder / _EXPORTED, pooling)
     return LoadedPath(path, f"the folder has no {WEIGHTS_NAME}", fallback=choice == "auto")
 
 
 def select_path(source: EncoderSource, choice: PathChoice) -> LoadedPath:
-    """The path that `choice` gives, compared with fp32 on a built-in sample.
+    """The path that `choice` gives, compared with plain fp32 on a built-in sample.
 
     Raises `SetupError` where the choice cannot be met: what it needs is missing, the model is
-    refused, or the sample's outputs are wrong. Under ``auto`` fp32 takes over then.
+    refused, or the sample's outputs are wrong. Under ``auto`` ONNX Runtime takes over then.
     """
-    reference = OnnxPath(encoder_graph(source.read(), source.shape, source.pooling))
-    sample = _sample(source.shape)
-    wanted = _outputs(reference, sample)
+    weights, sample = source.read(), _sample(source.shape)
+    wanted = plain_outputs(weights, source.shape, source.pooling, sample)
     if not np.isfinite(wanted).all():
         raise ArtifactError(
             f"{source.name}: outputs on the built-in sample are NaN or infinite in fp32, the "
             "weights are finite but too large; train or copy it anew"
         )
+
+    def proven(word: PathChoice) -> tuple[NumericPath, str]:
+        path, what = _build(source, weights, word)
+        error = relative_error(_outputs(path, sample), wanted.astype(np.float64))
+        return path, f"{what}, within {_tolerated(error, what):.1%} of fp32 on the built-in sample"
+
     if choice == "onnxruntime":
-        return LoadedPath(reference, "fp32 on ONNX Runtime was chosen", fallback=False)
+        return LoadedPath(proven(choice)[0], "fp32 on ONNX Runtime was chosen", fallback=False)
     try:
-        path, what = _build(source, choice)
-        error = _tolerated(relative_error(_outputs(path, sample), wanted), what)
+        path, reason = proven(choice)
     except SetupError as problem:
         if choice != "auto":
             raise
-        return LoadedPath(reference, f"ONNX Runtime in place of native: {problem}", fallback=True)
-    return LoadedPath(
-        path, f"{what}, within {error:.1%} of fp32 on the built-in sample", fallback=False
-    )
+        path, _ = proven("onnxruntime")
+        return LoadedPath(path, f"ONNX Runtime in place of native: {problem}", fallback=True)
+    return LoadedPath(path, reason, fallback=False)
 
 
-def _build(source: EncoderSource, choice: PathChoice) -> tuple[NumericPath, str]:
-    """The path of a choice, and what it is called in a sentence."""
+def _build(source: EncoderSource, weights: Weights, choice: PathChoice) -> tuple[NumericPath, str]:
+    """The path of a choice, and what it is called in a sentence.
+
+    ONNX Runtime is imported where it computes: that is half a second of a start without it.
+    """
+    shape, pooling = source.shape, source.pooling
     if choice == "cuda":
-        return CudaPath(source.read(), source.shape, source.pooling), "fp16 on CUDA"
+        from rerank_core.engine.cuda_path import CudaPath  # noqa: PLC0415  as said
+
+        return CudaPath(weights, shape, pooling), "fp16 on CUDA"
+    if choice == "onnxruntime":
+        from rerank_core.engine.graph import encoder_graph  # noqa: PLC0415  as said
+        from rerank_core.engine.onnx_path import OnnxPath  # noqa: PLC0415  as said
+
+        return OnnxPath(encoder_graph(weights, shape, pooling)), "fp32 on ONNX Runtime"
     if choice == "onnxruntime-int8":
-        ranges = read_ranges(source.quantisation, source.shape, source.name)
-        path = static_int8_path(source.read(), source.shape, source.pooling, ranges)
-        return path, "static int8 on ONNX Runtime"
-    bf16 = choice == "native-bf16"
-    native = NativePath(source.read(), source.shape, source.pooling, bf16_attention=bf16)
+        from rerank_core.engine.static_calibration import read_ranges  # noqa: PLC0415  as said
+        from rerank_core.engine.static_path import static_int8_path  # noqa: PLC0415  as said
+
+        ranges = read_ranges(source.quantisation, shape, source.name)
+        return static_int8_path(weights, shape, pooling, ranges), "static int8 on ONNX Runtime"
+    native = NativePath(weights, shape, pooling, bf16_attention=choice == "native-bf16")
     return native, f"native kernel on {native.instruction_set}"
 
 
