@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from index_builder.checkpoint import Checkpoint, CheckpointFile, Settled
+from index_builder.sending import SendLimits
 from rerank_core.errors import ConfigError
 from tests.fault_proxy import Fault, FaultProxy, Request
 from tests.index_builds import QUICK, MakeShop, Shop, indexes, products, write_jsonl
@@ -50,18 +51,32 @@ def start(shop: Shop, url: str, *options: str) -> subprocess.Popen[str]:
     )
 
 
+def bulks_left(shop: Shop) -> int:
+    """How many bulk requests a build that goes on has yet to make; at most."""
+    if not shop.plan.checkpoint.exists():
+        return ROWS // SendLimits.most_items
+    with CheckpointFile(shop.plan.checkpoint) as file:
+        assert file.state is not None
+        return (ROWS - file.state.settled) // SendLimits.most_items
+
+
 def kill_and_resume(shop: Shop, kills: int, chance: random.Random) -> list[int]:
-    """Kills the build at so many random moments, then lets it end; rows it went on after."""
+    """Kills the build at so many random moments, then lets it end; rows it went on after.
+
+    Moments are counted in bulk requests while there are enough of them, and then in requests of any
+    kind: the builder's own go through the same proxy.
+    """
     wanted = 0
+    loading = True
     reached = threading.Event()
-    written = 0
+    made = 0
 
     def choose(request: Request, _: int) -> Fault | None:
-        nonlocal written
-        if not request.is_bulk:
+        nonlocal made
+        if loading and not request.is_bulk:
             return None
-        written += 1
-        if written <= wanted:
+        made += 1
+        if made <= wanted:
             return None
         reached.set()
         return Fault(delay_s=chance.random() / 10) if kills_left else None
@@ -69,7 +84,8 @@ def kill_and_resume(shop: Shop, kills: int, chance: random.Random) -> list[int]:
     resumed: list[int] = []
     with FaultProxy(shop.settings.url, choose).running() as proxy:
         for kills_left in range(kills, -1, -1):
-            written, wanted = 0, chance.randrange(12)
+            made, wanted = 0, chance.randrange(12)
+            loading = wanted < bulks_left(shop)
             reached.clear()
             options = ["--resume"] if kills_left < kills else []
             process = start(shop, proxy.url, *options)
