@@ -2,7 +2,9 @@
 
 import io
 import json
+import math
 
+import grpc
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -17,6 +19,9 @@ from rerank_core.artifact import open_artifact
 from rerank_core.engine import Engine, load_cross_encoder
 from rerank_core.errors import ArtifactError, ConfigError
 from rerank_core.measures import BeirFolder, read_run
+from rerank_proto.rerank.v1 import rerank_pb2 as pb
+from rerank_proto.rerank.v1 import rerank_pb2_grpc as pb_grpc
+from tests.sidecar_process import PATIENCE_S, running
 
 pytestmark = pytest.mark.timeout(900)  # all eight stages, for the first test that asks
 TEXT = 'text = {fields = ["title", "brand"], query_tokens = 12, product_tokens = 16}'
@@ -160,6 +165,25 @@ def test_the_published_folder_is_served_and_leads_back_to_every_label(done):
     card = (folder / "README.md").read_text()
     assert "$" not in card
     assert "dev-select nDCG@10" in card
+
+
+def test_a_sidecar_answers_the_probability_of_the_published_model(done, tmp_path):
+    """Folder in, real process, gRPC out: the line of the calibrate stage over each logit.
+
+    Written out here: 1 / (1 + exp(-(slope x logit + intercept))).
+    """
+    line = done["calibrate"].facts
+    documents = [pb.Document(id=text, text=text) for text in ("a lamp", "a chair", "an oak shelf")]
+    flags = ("--models.reranker", done["publish"].folder / "model")
+    with running(tmp_path, *flags) as sidecar, grpc.insecure_channel(sidecar.target) as channel:
+        request = pb.RerankRequest(query="lamp", documents=documents)
+        answer = pb_grpc.RerankServiceStub(channel).Rerank(request, timeout=PATIENCE_S)
+    scores = [one.rerank for one in answer.documents]
+    assert len(scores) == 3
+    for score in scores:
+        expected = 1 / (1 + math.exp(-(line["slope"] * score.logit + line["intercept"])))
+        assert score.probability == pytest.approx(expected, abs=1e-6)
+    assert answer.model.hash == done["publish"].facts["model_hash"]
 
 
 def test_the_page_and_the_runs_can_be_read_again(done):
