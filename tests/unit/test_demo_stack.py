@@ -95,5 +95,5 @@ def test_the_demo_needs_no_torch():
     )
 
     loaded = set(done.stdout.split())
-    assert {"onnxruntime", "typer", "grpc"} <= loaded
+    assert {"tokenizers", "typer", "grpc"} <= loaded
     assert not loaded & heavy
