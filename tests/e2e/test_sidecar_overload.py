@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 
 import grpc
 import httpx
@@ -68,6 +69,31 @@ async def test_a_flood_harms_its_own_client_alone(cross, tmp_path):
             assert answer.scored == 0
         assert sidecar.logged("bug") == []
         assert sidecar.errors == ""
+
+
+async def test_a_large_request_keeps_no_small_one_from_its_deadline(cross, tmp_path):
+    """A thousand long documents are inside; a quarter of their time suffices for twenty short."""
+    flags = ["--models.reranker", cross, "--workers", 1, "--limits.score-cache-bytes", 0]
+    flags += ["--default-budget-ms", 600_000]
+    large, small = requests(2, 1000, 300), requests(20, 20, 10)
+    with running(tmp_path, *flags) as sidecar:
+        async with grpc.aio.insecure_channel(sidecar.target) as channel:
+            send = channel.unary_unary(METHOD)
+            began = time.monotonic()
+            await send(large[0], timeout=PATIENCE_S)  # and the server learns what such work costs
+            alone_s = time.monotonic() - began
+            inside = asyncio.ensure_future(send(large[1], timeout=PATIENCE_S))
+            answered = 0
+            for body in small:
+                await asyncio.sleep(alone_s / 40)
+                content = await send(body, timeout=alone_s / 4)
+                answer = pb.RerankResponse.FromString(content)
+                if inside.done():
+                    break
+                answered += 1
+                assert (answer.scored, list(answer.degraded)) == (20, [])
+            assert answered
+            assert pb.RerankResponse.FromString(await inside).scored == 1000
 
 
 async def test_overload_is_an_error_where_that_is_asked(cross, tmp_path):

@@ -234,6 +234,15 @@ def test_limits_change_while_serving_and_addresses_do_not(cross, tmp_path):
         assert reload(sidecar)["changed"] == ["limits"]
         error = refusal(rerank, channel, request=two)
         assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+        # gRPC itself was told the limit at the start; more of it needs another start.
+        config.write_text(settings + "[limits]\nmax_message_bytes = 2000\n")
+        assert reload(sidecar)["changed"] == ["limits"]
+        long = pb.RerankRequest(query="drill", documents=[pb.Document(id="a", text="x" * 2000)])
+        assert "2000 bytes allowed" in refusal(rerank, channel, request=long).details()
+        config.write_text(settings + "[limits]\nmax_message_bytes = 100_000_000\n")
+        assert "limits.max_message_bytes" in reload(sidecar, event="reload refused")["error"]
+        config.write_text(settings + "[limits]\nmax_documents = 1\n")
+        assert reload(sidecar)["changed"] == ["limits"]
         config.write_text("workers = 3\n" + settings)
         assert "workers" in reload(sidecar, event="reload refused")["error"]
         config.write_text("no toml")
