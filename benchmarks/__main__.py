@@ -21,6 +21,7 @@ from benchmarks.engine.tables import (
     summary,
     trial_table,
 )
+from benchmarks.fusion.command import fusion
 from benchmarks.guard.command import guard
 from benchmarks.index.command import index
 from benchmarks.load.command import load
@@ -42,7 +43,7 @@ def describe() -> None:
     """Measures speed and quality on real parts; raw samples go to a file of their own."""
 
 
-for command in (run, load, workload, compare, guard, report, plan, readme, index, quality):
+for command in (run, load, workload, compare, guard, report, plan, readme, index, quality, fusion):
     app.command()(command)
 app.command()(training)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from opensearchpy import OpenSearch
 
-from index_builder.gates.templates import template_gate
+from index_builder.gates.templates import LEGS, template_gate
 from index_builder.gates.vectors import sample
 from index_builder.lock import BuildLock, new_owner
 from index_builder.progress import Progress
@@ -72,7 +72,7 @@ def push_templates(
         return Pushed(None, ids, {}, left_out)
     index, release = resolve_alias(client, alias)
     drawn = sample(client, detect(client), index, ["rerank_text", "vector"], _SAMPLES)
-    required = set(names) if names or folder is None else set(ids)
+    required = set(names) or (LEGS if folder is None else set(ids))
     gate, working = template_gate(
         client, index, chosen, drawn, stored=features.stores_templates, required=required
     )

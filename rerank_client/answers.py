@@ -80,11 +80,47 @@ class LegRank:
 
 
 @dataclass(frozen=True, slots=True)
+class StagePlace:
+    """Where a stage put a hit."""
+
+    stage: str
+    rank: int
+    score: float | None
+    """By which it did; None where it orders by none."""
+
+
+@dataclass(frozen=True, slots=True)
+class LegPlan:
+    """One leg of the first stage as it was asked."""
+
+    leg: str
+    template_id: str
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPlan:
+    """What a profile came to for one search."""
+
+    profile_json: str
+    legs: tuple[LegPlan, ...]
+    fusion: str
+    """Who fused, by which method, and why."""
+    templates: str
+    """``stored`` or ``rendered``."""
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """How a hit came to its place."""
 
     legs: tuple[LegRank, ...]
     placed_by: str
+    """The stage that moved it last."""
+    places: tuple[StagePlace, ...] = ()
+    """Its place after each stage that ran."""
+    rules: tuple[str, ...] = ()
+    """What the profile's rules did to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +156,10 @@ class SearchResult:
     rerank_model: ModelVersion | None
     embed_model: ModelVersion | None
     stages_ms: Mapping[str, float]
+    fallback: str = ""
+    """The template that was asked because the profile's legs found nothing."""
+    plan: SearchPlan | None = None
+    """None where it was not asked for."""
 
 
 @dataclass(frozen=True, slots=True)

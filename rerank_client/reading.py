@@ -9,13 +9,16 @@ from rerank_client.answers import (
     Embedding,
     Explanation,
     Hit,
+    LegPlan,
     LegRank,
     ModelDescription,
     ModelVersion,
     RankedDocument,
     Ranking,
     Score,
+    SearchPlan,
     SearchResult,
+    StagePlace,
 )
 from rerank_proto.rerank.v1 import rerank_pb2 as pb
 
@@ -70,6 +73,8 @@ def read_search(message: pb.SearchResponse) -> SearchResult:
         rerank_model=_version(message.rerank_model) if message.HasField("rerank_model") else None,
         embed_model=_version(message.embed_model) if message.HasField("embed_model") else None,
         stages_ms=_stages(message.stages),
+        fallback=message.fallback,
+        plan=_plan(message.plan) if message.HasField("plan") else None,
     )
 
 
@@ -109,7 +114,16 @@ def _hit(message: pb.SearchHit) -> Hit:
 
 def _explanation(message: pb.Explanation) -> Explanation:
     legs = (LegRank(leg.leg, leg.rank, leg.score) for leg in message.legs)
-    return Explanation(tuple(legs), message.placed_by)
+    places = (
+        StagePlace(at.stage, at.rank, at.score if at.HasField("score") else None)
+        for at in message.places
+    )
+    return Explanation(tuple(legs), message.placed_by, tuple(places), tuple(message.rules))
+
+
+def _plan(message: pb.SearchPlan) -> SearchPlan:
+    legs = (LegPlan(leg.leg, leg.template_id, leg.weight) for leg in message.legs)
+    return SearchPlan(message.profile_json, tuple(legs), message.fusion, message.templates)
 
 
 def _score(message: pb.RerankScore) -> Score:

@@ -1,4 +1,4 @@
-"""Page tokens: where the next page begins, for which query, signed."""
+"""Page tokens: the rest of a whole result, signed, so that any server can give the next page."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import base64
 import hashlib
 import hmac
 import json
-from dataclasses import dataclass
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from rerank_core.errors import InputError
 from rerank_core.hashing import hash_json
@@ -17,14 +20,18 @@ _SIGNATURE_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The place of a page's first hit in the whole result."""
+    """Where a page begins, and all that stands from there on."""
 
     index: str
     """The concrete index of the first page."""
     query_hash: str
     """Over everything that decides the result, so that a token fits one query."""
     offset: int
-    """From 0."""
+    """Of the page's first hit in the whole result, from 0."""
+    rest: tuple[Any, ...] = ()
+    """The hits from there on, as JSON."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """What every page says of the whole result, as JSON."""
 
 
 class CursorSigner:
@@ -34,8 +41,9 @@ class CursorSigner:
         self._key = key
 
     def write(self, cursor: Cursor) -> str:
-        """An opaque token in the URL-safe alphabet."""
-        body = json.dumps([cursor.index, cursor.query_hash, cursor.offset]).encode()
+        """An opaque token in the URL-safe alphabet; some 40 bytes a hit of the rest."""
+        parts = [cursor.index, cursor.query_hash, cursor.offset, cursor.rest, cursor.about]
+        body = zlib.compress(json.dumps(parts, separators=(",", ":")).encode())
         return base64.urlsafe_b64encode(self._sign(body) + body).rstrip(b"=").decode()
 
     def read(self, token: str, query_hash: str) -> Cursor:
@@ -45,11 +53,12 @@ class CursorSigner:
         except ValueError as error:
             raise InputError(_FIELD, "is no page token; pass the one of the page before") from error
         signature, body = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
+        # Before anything of it is unpacked: what we signed is no bomb.
         if not hmac.compare_digest(signature, self._sign(body)):
             raise InputError(_FIELD, "was not signed by this server; begin at the first page")
         try:
-            index, signed_hash, offset = json.loads(body)
-        except (TypeError, ValueError) as error:  # signed by another version
+            index, signed_hash, offset, rest, about = json.loads(zlib.decompress(body))
+        except (TypeError, ValueError, zlib.error) as error:  # signed by another version
             raise InputError(_FIELD, "is of another version; begin at the first page") from error
         if signed_hash != query_hash:
             raise InputError(
@@ -57,7 +66,7 @@ class CursorSigner:
                 "is for another query, profile or cross-encoder; all that decides the order stays "
                 "the same over pages",
             )
-        return Cursor(index, signed_hash, offset)
+        return Cursor(index, signed_hash, offset, tuple(rest), about)
 
     def _sign(self, body: bytes) -> bytes:
         return hmac.new(self._key, body, hashlib.sha256).digest()[:_SIGNATURE_BYTES]

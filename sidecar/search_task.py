@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rerank_core.cluster.profile import FilterRule, Profile
@@ -35,6 +35,8 @@ class SearchTask:
     filters: tuple[FilterTask, ...] = ()
     """All must hold."""
     facets: tuple[str, ...] = ()
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """For the profile's templates."""
     strict: bool = False
     priority: Priority = Priority.INTERACTIVE
 

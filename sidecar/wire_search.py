@@ -9,8 +9,9 @@ from typing import Any
 
 from rerank_core.errors import InputError
 from rerank_proto.rerank.v1 import rerank_pb2 as pb
+from sidecar.arrangement import Arranged
 from sidecar.config import Limits
-from sidecar.funnel import Found, FoundHit
+from sidecar.found import Found, FoundHit
 from sidecar.search_task import FilterTask, SearchTask
 from sidecar.stages import Stages
 from sidecar.wire import (
@@ -28,7 +29,9 @@ _MAX_FILTERS = 32
 _MAX_FACETS = 32
 _MAX_VALUES = 256
 _MAX_VALUE_BYTES = 512
-_MAX_TOKEN_BYTES = 1024
+_MAX_PARAMETERS = 32
+# A thousand hits of the longest keys.
+_MAX_TOKEN_BYTES = 1 << 20
 
 
 def read_search(message: pb.SearchRequest, limits: Limits) -> SearchTask:
@@ -42,10 +45,13 @@ def read_search(message: pb.SearchRequest, limits: Limits) -> SearchTask:
     check_bytes("page_token", message.page_token, _MAX_TOKEN_BYTES)
     if len(message.filters) > _MAX_FILTERS:
         raise InputError("filters", f"has {len(message.filters)} entries, at most {_MAX_FILTERS}")
-    if message.parameters:
-        name = min(message.parameters)
+    if len(message.parameters) > _MAX_PARAMETERS:
+        raise InputError(
+            "parameters", f"has {len(message.parameters)} entries, at most {_MAX_PARAMETERS}"
+        )
+    for name, value in message.parameters.items():
         check_name("parameters", name)
-        raise InputError(f"parameters[{name!r}]", "the profile's templates declare none")
+        check_bytes(f"parameters[{name!r}]", value, limits.max_query_bytes)
     return SearchTask(
         profile=message.profile,
         query=query,
@@ -53,6 +59,7 @@ def read_search(message: pb.SearchRequest, limits: Limits) -> SearchTask:
         page_token=message.page_token,
         filters=tuple(_read_filter(item, n) for n, item in enumerate(message.filters)),
         facets=_read_facets(message.facets),
+        parameters=dict(message.parameters),
         strict=message.strict,
         priority=read_priority(message.priority),
     )
@@ -97,36 +104,57 @@ def write_found(
     """The answer."""
     return pb.SearchResponse(
         hits=[_write_hit(hit, explain=explain) for hit in found.hits],
-        total=found.lexical.total,
-        total_is_exact=found.lexical.total_is_exact,
+        total=found.total,
+        total_is_exact=found.total_is_exact,
         next_page_token=found.next_page_token,
-        facets=[_write_facet(name, found.lexical.facets.get(name, ())) for name in task.facets],
+        facets=[_write_facet(name, found.facets.get(name, ())) for name in task.facets],
         degraded=write_degraded(found.degraded),
         scored=found.scored,
         index=found.index,
         rerank_model=write_model(found.reranker) if found.reranker else None,
         embed_model=write_model(found.encoder) if found.encoder else None,
         stages=write_stages(stages),
+        fallback=found.fallback,
+        plan=_write_plan(found) if explain else None,
     )
 
 
-def _write_hit(hit: FoundHit, *, explain: bool) -> pb.SearchHit:
-    placed = hit.placed
+def _write_plan(found: Found) -> pb.SearchPlan:
+    plan, weights = found.plan, found.profile.legs
+    return pb.SearchPlan(
+        profile_json=found.profile.as_json,
+        legs=[
+            pb.LegPlan(
+                leg=leg,
+                template_id=call.template_id,
+                weight=dict[str, float](weights.items()).get(leg, 1.0),
+            )
+            for leg, call in (plan.calls if plan else {}).items()
+        ],
+        fusion=plan.fusion if plan else "of the first page",
+        templates=plan.mode if plan else "",
+    )
+
+
+def _write_hit(found: FoundHit, *, explain: bool) -> pb.SearchHit:
+    hit = found.arranged
     return pb.SearchHit(
-        id=placed.candidate.id,
-        rank=placed.rank,
-        first_stage_score=hit.fused.score,
-        first_stage_rank=placed.candidate.first_stage_rank,
-        rerank=write_score(placed.score, placed.rank) if placed.score else None,
-        fields=_write_fields(hit.fields),
+        id=hit.id,
+        rank=found.rank,
+        first_stage_score=hit.first_stage_score,
+        first_stage_rank=hit.first_stage_rank,
+        rerank=write_score(hit.score, found.rank) if hit.score else None,
+        fields=_write_fields(found.fields),
         explanation=_explain(hit) if explain else None,
     )
 
 
-def _explain(hit: FoundHit) -> pb.Explanation:
+def _explain(hit: Arranged) -> pb.Explanation:
     return pb.Explanation(
-        legs=[pb.LegRank(leg=at.leg, rank=at.rank, score=at.score) for at in hit.fused.legs],
-        placed_by="rerank" if hit.placed.score else "fuse",
+        legs=[pb.LegRank(leg=at.leg, rank=at.rank, score=at.score) for at in hit.legs],
+        placed_by=hit.placed_by,
+        places=[pb.StagePlace(stage=at.stage, rank=at.rank, score=at.score) for at in hit.places],
+        rules=hit.rules,
     )
 
 

@@ -18,7 +18,7 @@ from rerank_core.cluster.connection import connect
 from rerank_core.cluster.features import find_features
 from rerank_core.cluster.release import resolve_alias
 from rerank_core.cluster.templates import load_templates, render
-from rerank_core.cluster.templates.folder import write_golden
+from rerank_core.cluster.templates.folder import copy_shipped, write_golden
 from rerank_core.cluster.templates.golden import rendered_examples
 from rerank_core.errors import ConfigError, InputError
 
@@ -102,6 +102,16 @@ def diff(
     answer(found, [line for item in found for line in item.lines()], as_json=as_json)
     if any(item.state == "changed" for item in found):
         failed_verdict()
+
+
+@templates.command()
+def copy(
+    folder: Annotated[Path, typer.Argument(help="A folder that is not there yet.")],
+) -> None:
+    """Copies the templates of this package, with schemas and golden files, to begin with."""
+    with ending():
+        copied = copy_shipped(folder)
+    answer(copied, [f"{copied} files in {folder}"], as_json=False)
 
 
 @templates.command("render")

@@ -101,8 +101,8 @@ def resolve_alias(client: OpenSearch, alias: str) -> tuple[str, Release]:
 
 async def resolve_alias_async(
     client: AsyncOpenSearch, alias: str, timeout_s: float
-) -> tuple[str, Release]:
-    """`resolve_alias` for an event loop, with its own patience."""
+) -> tuple[str, Release, frozenset[str]]:
+    """`resolve_alias` for an event loop, with its own patience; and the index's fields."""
     check_alias(alias)
     try:
         with cluster_errors(f"resolving alias {alias!r}"):
@@ -112,7 +112,17 @@ async def resolve_alias_async(
             raise _nothing_behind(alias) from refusal
         raise
     index, mapping = _only_index(alias, answer)
-    return index, read_release(index, mapping)
+    return index, read_release(index, mapping), fields_of(mapping)
+
+
+def fields_of(mapping: Mapping[str, Any]) -> frozenset[str]:
+    """All fields of a mapping by their paths, sub-fields such as ``brand.keyword`` too."""
+    found: set[str] = set()
+    for part in ("properties", "fields"):
+        for name, kind in mapping.get(part, {}).items():
+            found.add(name)
+            found |= {f"{name}.{below}" for below in fields_of(kind)}
+    return frozenset(found)
 
 
 def index_behind(client: OpenSearch, alias: str) -> tuple[str, dict[str, Any]] | None:

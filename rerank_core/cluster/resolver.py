@@ -22,6 +22,8 @@ class Resolved:
 
     index: str
     release: Release
+    fields: frozenset[str] = frozenset()
+    """Of the index, by their paths."""
 
 
 @dataclass

@@ -127,8 +127,12 @@ def serving(
     cross_encoder: Path | None = None,
     bi_encoder: Path | None = None,
     key: str = "",
+    extra: str = "",
 ) -> Iterator[RerankClient]:
-    """The server as its own process, and a client of it; what is not given is the shop's."""
+    """The server as its own process, and a client of it; what is not given is the shop's.
+
+    `extra` are further lines of its settings.
+    """
     folder.mkdir(exist_ok=True)
     config, port_file, log = folder / "sidecar.toml", folder / "port", folder / "log"
     config.write_text(
@@ -137,6 +141,7 @@ def serving(
         f'encoders = ["{bi_encoder or shop.bi_encoder}"]\n'
         f'[cluster]\nurl = "{url or shop.cluster.url}"\n'
         + PROFILE.format(name="shop", alias=alias or shop.alias)
+        + extra
     )
     command = [sys.executable, "-m", "sidecar", "--config", str(config)]
     with log.open("wb") as output:
@@ -174,7 +179,14 @@ def test_the_funnel_answers_with_reranked_hits(client: RerankClient, shop: Shop)
     assert {leg.leg for leg in drill.explanation.legs} == {"lexical", "vector"}
     # d1 alone has both words, so it leads the lexical leg.
     assert [leg.rank for leg in drill.explanation.legs if leg.leg == "lexical"] == [1]
-    assert drill.explanation.placed_by == "rerank"
+    places = {at.stage: at.rank for at in drill.explanation.places}
+    assert places == {"fuse": drill.first_stage_rank, "rerank": drill.rank}
+    moved = "rerank" if drill.rank != drill.first_stage_rank else "fuse"
+    assert drill.explanation.placed_by == moved
+    assert found.plan is not None
+    assert found.plan.fusion.startswith("own rrf: opensearch")
+    assert found.plan.templates == "stored"
+    assert [leg.leg for leg in found.plan.legs] == ["lexical", "vector"]
     # Three titles have the word drill.
     assert (found.total, found.total_is_exact) == (3, True)
     assert list(found.stages_ms)[:4] == ["validate", "resolve", "embed", "retrieve"]
@@ -372,9 +384,9 @@ async def test_busy_workers_cost_the_vector_leg_and_not_the_search(shop: Shop) -
             gate.open()
             busy.cancel()
             await client.close()
-    assert {hit.placed.candidate.id for hit in found.hits} == {"d1", "d2", "d3"}
+    assert {hit.arranged.id for hit in found.hits} == {"d1", "d2", "d3"}
     assert [reason.name for reason in found.degraded] == ["LEG_FAILED", "DEADLINE"]
-    assert found.lexical.total == 3
+    assert found.total == 3
 
 
 def test_a_token_is_for_its_cross_encoder_alone(shop: Shop, tmp_path: Path) -> None:

@@ -13,10 +13,13 @@ SIGNER = CursorSigner(b"key of a test")
 HASH = query_hash("products", "drill", [])
 
 
-@given(st.text(max_size=80), st.integers(0, 10**6))
-def test_a_token_reads_back_as_its_cursor(index: str, offset: int) -> None:
-    """Any index name and offset survive."""
-    cursor = Cursor(index, HASH, offset)
+hits = st.lists(st.lists(st.one_of(st.text(), st.floats(allow_nan=False), st.none()), max_size=4))
+
+
+@given(st.text(max_size=80), st.integers(0, 10**6), hits)
+def test_a_token_reads_back_as_its_cursor(index: str, offset: int, rest: list[object]) -> None:
+    """Any index name and offset, and every bit of the hits' scores, survive."""
+    cursor = Cursor(index, HASH, offset, tuple(rest), {"total": 3})
     assert SIGNER.read(SIGNER.write(cursor), HASH) == cursor
 
 

@@ -197,7 +197,13 @@ def test_a_search_result_is_read_whole():
                 rerank=pb.RerankScore(rank=11, logit=2.0, probability=0.75),
                 fields={"color": pb.FieldValue(values=["red", "blue"])},
                 explanation=pb.Explanation(
-                    legs=[pb.LegRank(leg="vector", rank=3, score=0.5)], placed_by="rerank"
+                    legs=[pb.LegRank(leg="vector", rank=3, score=0.5)],
+                    placed_by="rerank",
+                    places=[
+                        pb.StagePlace(stage="fuse", rank=4, score=0.03),
+                        pb.StagePlace(stage="pin", rank=1),
+                    ],
+                    rules=["pinned by rules[0]"],
                 ),
             ),
             pb.SearchHit(id="b", rank=12),
@@ -212,12 +218,24 @@ def test_a_search_result_is_read_whole():
             )
         ],
         index="products-1",
+        fallback="zero-results",
+        plan=pb.SearchPlan(
+            profile_json="{}",
+            legs=[pb.LegPlan(leg="lexical", template_id="lexical@1", weight=0.4)],
+            fusion="own rrf: why",
+            templates="stored",
+        ),
         embed_model=pb.ModelVersion(id="minilm", hash="00", numeric_path="p"),
     )
     result = read_search(message)
     hit, bare = result.hits
     assert (hit.rank, hit.rerank.probability, hit.fields) == (11, 0.75, {"color": ("red", "blue")})
     assert (hit.explanation.legs[0].leg, hit.explanation.placed_by) == ("vector", "rerank")
+    places = [(at.stage, at.rank, at.score) for at in hit.explanation.places]
+    assert places == [("fuse", 4, 0.03), ("pin", 1, None)]
+    assert hit.explanation.rules == ("pinned by rules[0]",)
+    assert (result.fallback, result.plan.fusion) == ("zero-results", "own rrf: why")
+    assert (result.plan.legs[0].template_id, result.plan.legs[0].weight) == ("lexical@1", 0.4)
     assert (bare.rerank, bare.explanation) == (None, None)
     assert list(result.facets["brand"].items()) == [("x", 3), ("a", 2)]
     assert (result.total, result.total_is_exact, result.next_page_token) == (40, True, "next")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rerank_core.cluster.fusion import LegRank, reciprocal_rank_fusion
+from rerank_core.cluster.fusion import LegRank, reciprocal_rank_fusion, weighted_sum
 
 
 def test_score_is_the_weighted_sum_of_inverse_ranks() -> None:
@@ -33,3 +33,25 @@ def test_ties_are_broken_by_id() -> None:
 def test_no_hits_fuse_to_nothing() -> None:
     """Legs that found nothing make an empty list, not an error."""
     assert reciprocal_rank_fusion({"lexical": [], "vector": []}, {"lexical": 1, "vector": 1}) == []
+
+
+def test_weighted_scores_on_0_to_1_by_hand() -> None:
+    """Lexical 10, 6, 2 become 1, .5, .001; vector .9, .8 become 1, .001.
+
+    With .4 and .6: b .4 * .5 + .6 * 1 = .8, a .4, c .4 * .001, d .6 * .001.
+    """
+    fused = weighted_sum(
+        {
+            "lexical": [("a", 10.0), ("b", 6.0), ("c", 2.0)],
+            "vector": [("b", 0.9), ("d", 0.8)],
+        },
+        {"lexical": 0.4, "vector": 0.6},
+    )
+    assert [product.id for product in fused] == ["b", "a", "d", "c"]
+    assert [product.score for product in fused] == pytest.approx([0.8, 0.4, 0.0006, 0.0004])
+
+
+def test_equal_scores_are_all_the_best() -> None:
+    """A leg that found one product, or tells none apart, gives each its whole weight."""
+    fused = weighted_sum({"lexical": [("a", 3.0), ("b", 3.0)]}, {"lexical": 0.5})
+    assert [product.score for product in fused] == [0.5, 0.5]

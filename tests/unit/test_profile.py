@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rerank_core.cluster.profile import FacetRule, FilterRule, Profile
+from rerank_core.cluster.profile import FacetRule, FilterRule, Profile, Rule
 from rerank_core.errors import ConfigError
 
 
@@ -20,3 +20,31 @@ def test_a_rule_without_a_field_is_refused(rule: type[FilterRule | FacetRule], k
     """The cluster would answer every search by an error."""
     with pytest.raises(ConfigError, match=f"{kind}: field is empty; name a field of the index"):
         rule("")
+
+
+def test_all_faults_of_a_profile_are_named_at_once() -> None:
+    """So that a file is mended in one go."""
+    with pytest.raises(ConfigError) as refused:
+        Profile(
+            "products",
+            depth=10,
+            page_size=2,
+            legs={"lexical": 1.0},
+            templates={"vector": "vector"},
+            parameters={"size": 3},
+            rerank_depth=20,
+            budget_ms=0,
+            blend=1.5,
+            rules=(Rule(), Rule(pinned=("a", "b", "c")), Rule(pinned=("a",), buried=("a",))),
+        )
+    for fault in (
+        "templates.vector: the profile has no such leg",
+        "parameter size is filled in by every search",
+        "rerank_depth must be 0 to depth 10, it is 20",
+        "budget_ms must be above 0",
+        "blend must be 0 to 1",
+        "rules[0]: pins and buries nothing",
+        "rules[1]: pins more than a page of 2",
+        "rules[2]: a is pinned and buried",
+    ):
+        assert fault in str(refused.value)

@@ -64,6 +64,22 @@ def write_golden(template: Template, engine: str, bodies: Any, folder: Path) -> 
     return file
 
 
+def copy_shipped(folder: Path) -> int:
+    """Copies the package's folder; how many files. Raises `ConfigError` where it exists."""
+    try:
+        folder.mkdir(parents=True)
+        (folder / "golden").mkdir()
+        copied = 0
+        for part, into in ((SHIPPED, folder), (SHIPPED / "golden", folder / "golden")):
+            for file in part.iterdir():
+                if file.is_file():
+                    (into / file.name).write_text(_read(file), encoding="utf-8")
+                    copied += 1
+    except OSError as error:
+        raise ConfigError(f"{folder}: {error.strerror or error}; name a new folder") from error
+    return copied
+
+
 def _files(folder: Path | None) -> dict[str, Traversable]:
     root: Traversable = folder or SHIPPED
     try:

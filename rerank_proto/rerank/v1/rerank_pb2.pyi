@@ -585,8 +585,9 @@ class SearchRequest(_message.Message):
     """How many hits a page has; 0 means the profile's page size. At most the profile's depth."""
     page_token: _builtins.str
     """From the page before; empty means the first page. Opaque and signed: a token that is not this
-    server's, or is for another query, index, profile or cross-encoder, is INVALID_ARGUMENT. Pages
-    do not overlap, but where one is degraded: it was ordered with fewer scores than the other.
+    server's, or is for another query, index, profile or cross-encoder, is INVALID_ARGUMENT. It
+    holds the order that the first page found, so pages agree whichever server answers them; a
+    product that is gone since is left out.
     """
     explain: _builtins.bool
     """True: each hit says how it came to its place."""
@@ -733,6 +734,8 @@ class SearchResponse(_message.Message):
     RERANK_MODEL_FIELD_NUMBER: _builtins.int
     EMBED_MODEL_FIELD_NUMBER: _builtins.int
     STAGES_FIELD_NUMBER: _builtins.int
+    FALLBACK_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
     total: _builtins.int
     """How many products match the lexical leg; a lower bound unless `total_is_exact`."""
     total_is_exact: _builtins.bool
@@ -742,6 +745,10 @@ class SearchResponse(_message.Message):
     """How many of the candidates were scored by the cross-encoder."""
     index: _builtins.str
     """The concrete index that answered, so that a page can be told from the page before a swap."""
+    fallback: _builtins.str
+    """Empty where the profile's legs answered; else the template that was asked because they found
+    nothing, such as "zero-results".
+    """
     @_builtins.property
     def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___SearchHit]:
         """Best first."""
@@ -764,6 +771,10 @@ class SearchResponse(_message.Message):
 
     @_builtins.property
     def stages(self) -> _containers.RepeatedCompositeFieldContainer[Global___StageTime]: ...
+    @_builtins.property
+    def plan(self) -> Global___SearchPlan:
+        """How the profile was carried out. Present where the request asked to explain."""
+
     def __init__(
         self,
         *,
@@ -778,14 +789,82 @@ class SearchResponse(_message.Message):
         rerank_model: Global___ModelVersion | None = ...,
         embed_model: Global___ModelVersion | None = ...,
         stages: _abc.Iterable[Global___StageTime] | None = ...,
+        fallback: _builtins.str = ...,
+        plan: Global___SearchPlan | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["embed_model", b"embed_model", "rerank_model", b"rerank_model"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_plan", b"_plan", "embed_model", b"embed_model", "plan", b"plan", "rerank_model", b"rerank_model"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["degraded", b"degraded", "embed_model", b"embed_model", "facets", b"facets", "hits", b"hits", "index", b"index", "next_page_token", b"next_page_token", "rerank_model", b"rerank_model", "scored", b"scored", "stages", b"stages", "total", b"total", "total_is_exact", b"total_is_exact"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_plan", b"_plan", "degraded", b"degraded", "embed_model", b"embed_model", "facets", b"facets", "fallback", b"fallback", "hits", b"hits", "index", b"index", "next_page_token", b"next_page_token", "plan", b"plan", "rerank_model", b"rerank_model", "scored", b"scored", "stages", b"stages", "total", b"total", "total_is_exact", b"total_is_exact"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__plan: _TypeAlias = _typing.Literal["plan"]  # noqa: Y015
+    _WhichOneofArgType__plan: _TypeAlias = _typing.Literal["_plan", b"_plan"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__plan) -> _WhichOneofReturnType__plan | None: ...
+
+Global___SearchResponse: _TypeAlias = SearchResponse  # noqa: Y015
+
+@_typing.final
+class SearchPlan(_message.Message):
+    """What a profile came to for one search."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROFILE_JSON_FIELD_NUMBER: _builtins.int
+    LEGS_FIELD_NUMBER: _builtins.int
+    FUSION_FIELD_NUMBER: _builtins.int
+    TEMPLATES_FIELD_NUMBER: _builtins.int
+    profile_json: _builtins.str
+    """The profile as it is, as JSON."""
+    fusion: _builtins.str
+    """Who fused the legs and by which method, and why, such as "own rrf: opensearch 3.5.0 lacks
+    opensearch-neural-search".
+    """
+    templates: _builtins.str
+    """"stored": the cluster rendered the templates; "rendered": the server did."""
+    @_builtins.property
+    def legs(self) -> _containers.RepeatedCompositeFieldContainer[Global___LegPlan]:
+        """In the order in which they were asked; their templates as "name@hash"."""
+
+    def __init__(
+        self,
+        *,
+        profile_json: _builtins.str = ...,
+        legs: _abc.Iterable[Global___LegPlan] | None = ...,
+        fusion: _builtins.str = ...,
+        templates: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fusion", b"fusion", "legs", b"legs", "profile_json", b"profile_json", "templates", b"templates"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___SearchResponse: _TypeAlias = SearchResponse  # noqa: Y015
+Global___SearchPlan: _TypeAlias = SearchPlan  # noqa: Y015
+
+@_typing.final
+class LegPlan(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEG_FIELD_NUMBER: _builtins.int
+    TEMPLATE_ID_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    leg: _builtins.str
+    template_id: _builtins.str
+    weight: _builtins.float
+    """In the fusion."""
+    def __init__(
+        self,
+        *,
+        leg: _builtins.str = ...,
+        template_id: _builtins.str = ...,
+        weight: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["leg", b"leg", "template_id", b"template_id", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LegPlan: _TypeAlias = LegPlan  # noqa: Y015
 
 @_typing.final
 class SearchHit(_message.Message):
@@ -824,7 +903,9 @@ class SearchHit(_message.Message):
     rank: _builtins.int
     """Place in the whole result, from 1, not in the page."""
     first_stage_score: _builtins.float
-    """Fused score of the first stage and the rank it gave, from 1."""
+    """Fused score of the first stage and the rank it gave, from 1; 0 where no leg found the product
+    and a rule pinned it.
+    """
     first_stage_rank: _builtins.int
     @_builtins.property
     def rerank(self) -> Global___RerankScore:
@@ -872,25 +953,66 @@ class Explanation(_message.Message):
 
     LEGS_FIELD_NUMBER: _builtins.int
     PLACED_BY_FIELD_NUMBER: _builtins.int
+    PLACES_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
     placed_by: _builtins.str
-    """The stage that moved it last, such as "fuse" or "rerank"."""
+    """The stage that moved it last: "fuse", "rerank", "blend", "bury", "pin" or "collapse"."""
     @_builtins.property
     def legs(self) -> _containers.RepeatedCompositeFieldContainer[Global___LegRank]:
         """One a leg that found the product."""
+
+    @_builtins.property
+    def places(self) -> _containers.RepeatedCompositeFieldContainer[Global___StagePlace]:
+        """Its place after each stage that ran, in their order; "fuse" is the first."""
+
+    @_builtins.property
+    def rules(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the profile's rules did to it, for people."""
 
     def __init__(
         self,
         *,
         legs: _abc.Iterable[Global___LegRank] | None = ...,
         placed_by: _builtins.str = ...,
+        places: _abc.Iterable[Global___StagePlace] | None = ...,
+        rules: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["legs", b"legs", "placed_by", b"placed_by"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["legs", b"legs", "placed_by", b"placed_by", "places", b"places", "rules", b"rules"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Explanation: _TypeAlias = Explanation  # noqa: Y015
+
+@_typing.final
+class StagePlace(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STAGE_FIELD_NUMBER: _builtins.int
+    RANK_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    stage: _builtins.str
+    rank: _builtins.int
+    """From 1."""
+    score: _builtins.float
+    """By which the stage ordered it: the fused score, the logit, the blended score."""
+    def __init__(
+        self,
+        *,
+        stage: _builtins.str = ...,
+        rank: _builtins.int = ...,
+        score: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "score", b"score"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "rank", b"rank", "score", b"score", "stage", b"stage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__score: _TypeAlias = _typing.Literal["score"]  # noqa: Y015
+    _WhichOneofArgType__score: _TypeAlias = _typing.Literal["_score", b"_score"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__score) -> _WhichOneofReturnType__score | None: ...
+
+Global___StagePlace: _TypeAlias = StagePlace  # noqa: Y015
 
 @_typing.final
 class LegRank(_message.Message):

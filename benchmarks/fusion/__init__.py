@@ -1,0 +1,1 @@
+"""Choosing how the legs of a search are fused."""

@@ -1,0 +1,272 @@
+"""Profiles end to end on a real OpenSearch and a real Elasticsearch: legs, rules, pages, faults."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local_cluster import LocalCluster
+from local_cluster.distribution import ELASTICSEARCH
+from rerank_client import Filter, InvalidRequestError, PreconditionError, RerankClient
+from rerank_core.cluster.connection import connect
+from rerank_core.cluster.release import resolve_alias
+from rerank_core.cluster.settings import ClusterSettings
+from tests.e2e.test_search import PRODUCTS, Shop, serving
+from tests.tiny_models import make_bi_encoder, make_cross_encoder
+
+RULED = """
+[profiles.ruled]
+alias = "{alias}"
+page_size = 2
+depth = 50
+rerank_depth = 4
+blend = 0.5
+fusion = "minmax"
+collapse = "brand"
+templates = {{ lexical = "lexical-boosted" }}
+parameters = {{ phrase_boost = 3.5 }}
+caller_parameters = ["minimum_should_match", "phrase_slop"]
+filters.brand = {{ field = "brand.keyword" }}
+filters.size = {{ field = "size_cm", kind = "range" }}
+[[profiles.ruled.rules]]
+queries = ["Cordless  DRILL"]
+pinned = ["l1"]
+buried = ["d1"]
+
+[profiles.lexical]
+alias = "{alias}"
+legs = {{ lexical = 1.0 }}
+filters.brand = {{ field = "brand.keyword" }}
+
+[profiles.strange]
+alias = "{alias}"
+parameters = {{ no_such = 1 }}
+
+[profiles.absent]
+alias = "{alias}"
+templates = {{ lexical = "no-such" }}
+"""
+
+
+@pytest.fixture(scope="module", params=["opensearch", "elasticsearch"])
+def engine(request: pytest.FixtureRequest, cluster: ClusterSettings) -> Iterator[ClusterSettings]:
+    """Both engines; Elasticsearch is the one `ELASTICSEARCH_URL` names, else started."""
+    if request.param == "opensearch":
+        yield cluster
+    elif url := os.environ.get("ELASTICSEARCH_URL"):
+        yield ClusterSettings(url, timeout_s=60)
+    else:
+        with LocalCluster.start(distribution=ELASTICSEARCH) as started:
+            yield ClusterSettings(started.url, timeout_s=60)
+
+
+@pytest.fixture(scope="module")
+def shop(engine: ClusterSettings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    folder = tmp_path_factory.mktemp("shop")
+    shop = Shop(
+        engine,
+        f"profiles-{uuid.uuid4().hex}",
+        make_cross_encoder(folder / "cross"),
+        make_bi_encoder(folder / "bi"),
+        folder,
+    )
+    index = shop.build(shop.alias)
+    yield shop
+    shop.delete(index)
+
+
+@pytest.fixture(scope="module")
+def client(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RerankClient]:
+    extra = RULED.format(alias=shop.alias)
+    with serving(shop, tmp_path_factory.mktemp("one"), key="shared", extra=extra) as client:
+        yield client
+
+
+def test_both_engines_answer_and_say_how(client: RerankClient, shop: Shop) -> None:
+    """Stored templates where the cluster renders them, else rendered by the server; one answer."""
+    found = client.search("shop", "cordless drill", page_size=50, explain=True)
+
+    assert {hit.id for hit in found.hits} == {product["_id"] for product in PRODUCTS}
+    assert not found.degraded
+    assert found.plan is not None
+    with connect(shop.cluster) as connection:
+        engine = resolve_alias(connection, shop.alias)[1].engine.split()[0]
+    assert found.plan.templates == {"opensearch": "stored", "elasticsearch": "rendered"}[engine]
+    assert found.plan.fusion.startswith(f"own rrf: {engine}")
+    assert [leg.template_id.split("@")[0] for leg in found.plan.legs] == ["lexical", "vector"]
+
+
+def test_filters_and_facets_hold_on_both_engines(client: RerankClient) -> None:
+    """Acme below 50.00 are the bits and the cover; of three drills two are Acme's."""
+    filters = [Filter("brand", any_of=("Acme",)), Filter("price", below=5000.0)]
+    found = client.search("shop", "drill", page_size=50, filters=filters)
+    assert {hit.id for hit in found.hits} == {"d3", "s2"}
+    first = client.search("shop", "drill", facets=["brand"])
+    assert first.facets == {"brand": {"Acme": 2, "Zeta": 1}}
+    second = client.search("shop", "drill", facets=["brand"], page_token=first.next_page_token)
+    assert second.facets == first.facets
+    assert second.total == first.total == 3
+
+
+@pytest.mark.parametrize("query", ['"}} ]', "{{query}} {{#toJson}}x{{/toJson}}", "\x00\\u0000🛋️"])
+def test_no_query_breaks_out_in_either_mode(client: RerankClient, query: str) -> None:
+    """It stays data: the vector leg finds all six, the lexical one does not fail."""
+    found = client.search("shop", query, page_size=50)
+    assert len(found.hits) == len(PRODUCTS)
+    assert not found.degraded
+
+
+def test_explain_tells_each_stage_of_a_ruled_profile(client: RerankClient) -> None:
+    """Pinned first though no leg ranked it there; two brands remain, each by its best."""
+    found = client.search("ruled", " cordless drill", page_size=50, explain=True)
+
+    assert found.scored == 4
+    assert found.plan is not None
+    assert '"blend": 0.5' in found.plan.profile_json
+    assert found.plan.fusion == "own minmax: " + found.plan.fusion.partition(": ")[2]
+    assert found.plan.legs[0].template_id.startswith("lexical-boosted@")
+    assert [hit.id for hit in found.hits][:1] == ["l1"]
+    assert len(found.hits) == 2
+    lamp, other = (hit.explanation for hit in found.hits)
+    assert lamp is not None
+    assert other is not None
+    stages = [at.stage for at in lamp.places]
+    assert stages == ["fuse", "rerank", "blend", "bury", "pin", "collapse"]
+    assert "pinned by rules[0]" in lamp.rules
+    assert "stands for 2 more of its brand" in lamp.rules
+    assert found.hits[1].fields["brand"] == ("Acme",)
+    assert {leg.leg for leg in lamp.legs} <= {"lexical", "vector"}
+    # The last stage after which it stood elsewhere than before.
+    ranks = [at.rank for at in lamp.places]
+    moves = [
+        stage
+        for stage, *pair in zip(stages[1:], ranks, ranks[1:], strict=False)
+        if len(set(pair)) > 1
+    ]
+    assert lamp.placed_by == ([*moves] or ["fuse"])[-1]
+
+
+def test_a_rule_is_for_its_queries_alone(client: RerankClient) -> None:
+    """Another query pins nothing."""
+    found = client.search("ruled", "drill", page_size=50, explain=True)
+    assert all(
+        "pinned" not in rule
+        for hit in found.hits
+        for rule in (hit.explanation.rules if hit.explanation else ())
+    )
+
+
+def test_a_pinned_product_passes_the_filters_or_does_not_stand(client: RerankClient) -> None:
+    """The lamp is Zeta's."""
+    acme = client.search("ruled", "cordless drill", filters=[Filter("brand", any_of=("Acme",))])
+    assert all(hit.id != "l1" for hit in acme.hits)
+    zeta = client.search("ruled", "cordless drill", filters=[Filter("brand", any_of=("Zeta",))])
+    assert zeta.hits[0].id == "l1"
+
+
+def test_pages_agree_across_servers_whatever_befalls_them(
+    client: RerankClient, shop: Shop, tmp_path: Path
+) -> None:
+    """Page 1 ended before anything was scored; page 2, from another server, goes on where it was.
+
+    The first server's order is in the token, so that no product stands on two pages.
+    """
+    whole = client.search("shop", "sofa", page_size=50, explain=True)
+    first = client.search("shop", "sofa", explain=True)
+    with serving(shop, tmp_path / "two", key="shared", extra=RULED.format(alias=shop.alias)) as two:
+        second = two.search("shop", "sofa", page_token=first.next_page_token, explain=True)
+        third = client.search("shop", "sofa", page_token=second.next_page_token, explain=True)
+    paged = [*first.hits, *second.hits, *third.hits]
+    assert [hit.id for hit in paged] == [hit.id for hit in whole.hits]
+    assert [hit.rank for hit in paged] == list(range(1, 7))
+    assert [hit.rerank for hit in paged] == [hit.rerank for hit in whole.hits]
+    assert [hit.explanation for hit in paged] == [hit.explanation for hit in whole.hits]
+    assert third.next_page_token == ""
+
+
+def test_nothing_found_falls_back_and_says_so(client: RerankClient) -> None:
+    """A misspelt query finds by letters that are near; filters still hold."""
+    found = client.search("lexical", "cordles hamer", explain=True)
+    assert found.fallback == "zero-results"
+    assert {hit.id for hit in found.hits} == {"d1", "d2"}
+    acme = client.search("lexical", "cordles hamer", filters=[Filter("brand", any_of=("Acme",))])
+    assert {hit.id for hit in acme.hits} == {"d1"}
+    assert client.search("lexical", "drill").fallback == ""
+
+
+def test_callers_give_the_parameters_that_a_profile_lets_them(client: RerankClient) -> None:
+    """All words must match: one product; a number that is none, and a name that is not allowed."""
+    wide = client.search("ruled", "cordless drill", explain=True)
+    narrow = client.search(
+        "ruled", "cordless drill", parameters={"minimum_should_match": "100%"}, explain=True
+    )
+    assert (wide.total, narrow.total) == (3, 1)
+    for name, value in (("phrase_slop", "two"), ("phrase_boost", "2"), ("no_such", "x")):
+        with pytest.raises(InvalidRequestError) as refused:
+            client.search("ruled", "drill", parameters={name: value})
+        assert [fault.field for fault in refused.value.violations] == [f"parameters['{name}']"]
+
+
+@pytest.mark.parametrize(
+    ("profile", "filters", "fault"),
+    [
+        ("ruled", [Filter("size", below=9.0)], "no field size_cm, which filter size of profile"),
+        ("strange", [], "parameters.no_such is read by none of its templates"),
+        ("absent", [], "names no template no-such for leg lexical; push it with"),
+    ],
+)
+def test_what_the_index_cannot_do_is_said_and_never_an_empty_page(
+    client: RerankClient, profile: str, filters: list[Filter], fault: str
+) -> None:
+    """FAILED_PRECONDITION, naming the thing and the mend."""
+    with pytest.raises(PreconditionError, match=fault):
+        client.search(profile, "drill", filters=filters)
+
+
+def test_push_and_rollback_move_a_live_index(
+    client: RerankClient, shop: Shop, tmp_path: Path
+) -> None:
+    """A changed template is pushed without a rebuild; searches use it within a second; and back."""
+    environ = {**os.environ, "OPENSEARCH_URL": shop.cluster.url}
+
+    def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, "-m", "index_builder", "templates", *arguments]
+        return subprocess.run(line, env=environ, capture_output=True, text=True, check=False)
+
+    from rerank_core.cluster.templates.folder import SHIPPED  # noqa: PLC0415
+
+    folder = tmp_path / "templates"
+    folder.mkdir()
+    for name in ("lexical.mustache", "lexical.json"):
+        (folder / name).write_text((SHIPPED / name).read_text())
+    source = (folder / "lexical.mustache").read_text()
+    (folder / "lexical.mustache").write_text(source.replace('"boost": 2', '"boost": 3'))
+    alias, with_folder = ("--alias", shop.alias), ("--folder", str(folder))
+
+    missing = command("push", *alias, *with_folder)
+    assert missing.returncode == 2
+    assert "golden/lexical.json is not there" in missing.stderr
+    assert command("test", *with_folder, "--update").returncode == 0, "golden files are written"
+    differing = command("diff", *alias, *with_folder)
+    assert differing.returncode == 5
+    assert '+        "boost": 3' in differing.stdout
+    pushed = command("push", *alias, *with_folder)
+    assert pushed.returncode == 0, pushed.stderr
+    with connect(shop.cluster) as connection:
+        moved = resolve_alias(connection, shop.alias)[1]
+    assert f"lexical {moved.templates_before['lexical']} -> {moved.templates['lexical']}" in (
+        pushed.stdout
+    )
+    assert command("diff", *alias, *with_folder).returncode == 0
+    assert command("test", *alias, *with_folder).returncode == 0
+    assert command("rollback", *alias).returncode == 0
+    with connect(shop.cluster) as connection:
+        back = resolve_alias(connection, shop.alias)[1]
+    assert back.templates["lexical"] == moved.templates_before["lexical"]
+    assert client.search("shop", "drill").hits
