@@ -29,18 +29,22 @@ class Prompt:
             raise ConfigError(f"prompt {template!r}: needs {{query}}, then {{product}}, once each")
         self.before, self.between, self.after = found.groups()
         self.recipe = recipe
-        self.hash = hash_json([template, recipe.hash, list(grades)])
+        self.hash = hash_json([template, recipe.hash, list(grades), "spaces lead"])
 
     def rows(self, tokenizer: Any, pairs: Sequence[Pair]) -> PackedTokens:
-        """One row a pair, by a Hugging Face tokenizer."""
-        before, between, after = (
-            _ids(tokenizer, [part], None)[0] for part in (self.before, self.between, self.after)
-        )
-        queries = _ids(tokenizer, [pair.query for pair in pairs], self.recipe.query_tokens)
-        products = _ids(tokenizer, [pair.product for pair in pairs], self.recipe.product_tokens)
+        """One row a pair, by a Hugging Face tokenizer: the tokens of the whole text, unless cut.
+
+        A space before a query or a product is part of its first word, as tokenizers of LLMs
+        have it; apart from it the word would be other tokens.
+        """
+        (before, of_query), (between, of_product) = map(_end_space, (self.before, self.between))
+        fixed = _ids(tokenizer, [before, between, self.after])
+        queries = _ids(tokenizer, [of_query + clean(pair.query) for pair in pairs])
+        products = _ids(tokenizer, [of_product + clean(pair.product) for pair in pairs])
+        most = self.recipe.query_tokens, self.recipe.product_tokens
         return PackedTokens.pack(
             [
-                [*before, *query, *between, *product, *after]
+                [*fixed[0], *query[: most[0]], *fixed[1], *product[: most[1]], *fixed[2]]
                 for query, product in zip(queries, products, strict=True)
             ]
         )
@@ -52,7 +56,11 @@ class Prompt:
         return f"{self.before}{query}{self.between}{product}{self.after}"
 
 
-def _ids(tokenizer: Any, texts: Sequence[str], limit: int | None) -> list[list[int]]:
-    cleaned = [clean(text) if limit is not None else text for text in texts]
-    rows: list[list[int]] = tokenizer(cleaned, add_special_tokens=False)["input_ids"]
-    return [row[:limit] for row in rows]
+def _end_space(part: str) -> tuple[str, str]:
+    """A part of the template, and the space at its end."""
+    return (part[:-1], " ") if part.endswith(" ") else (part, "")
+
+
+def _ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    rows: list[list[int]] = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+    return rows

@@ -101,8 +101,8 @@ def _settings(url, **changes):
 def test_a_server_and_the_model_in_this_process_say_the_same(server, tmp_path):
     """Log-odds of Yes over No from both, the same order; a match is likelier than a stranger.
 
-    Equal to the last digit they are not: the server computes on 4-bit weights, we on those
-    weights in bfloat16.
+    Equal to the last digit they are not: the server computes on 4-bit weights, we on what those
+    are in floating point.
     """
     torch.set_num_threads(1)
     teacher = ServerTeacher(_settings(server))
@@ -117,6 +117,15 @@ def test_a_server_and_the_model_in_this_process_say_the_same(server, tmp_path):
         assert logits[2] > logits[3]
     LabelStore(tmp_path).append(teacher.identity, PAIRS, theirs)
     assert len(LabelStore(tmp_path).read()) == 4
+
+
+def test_rows_are_the_tokens_of_the_text_that_a_server_gets():
+    """Cut into parts and put together again, no word is other tokens than in the whole."""
+    tokenizer, prompt = load_tokenizer("smollm2"), Prompt(PROMPT, TEXT, GRADES)
+    rows = prompt.rows(tokenizer, PAIRS)
+    for number, pair in enumerate(PAIRS):
+        whole = tokenizer(prompt.text(pair, (16, 32)), add_special_tokens=False)["input_ids"]
+        assert rows.ids[rows.offsets[number] : rows.offsets[number + 1]].tolist() == whole
 
 
 def test_grades_that_the_server_does_not_tell_are_counted_and_never_guessed(server):
