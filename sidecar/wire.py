@@ -72,7 +72,16 @@ def write_model(served: AnyServed) -> pb.ModelVersion:
 
 def write_score(score: Score, rank: int) -> pb.RerankScore:
     """A document's score at its place in the answer."""
-    return pb.RerankScore(rank=rank, logit=score.logit, probability=score.probability)
+    message = pb.RerankScore()
+    set_score(message, score, rank)
+    return message
+
+
+def set_score(message: pb.RerankScore, score: Score, rank: int) -> None:
+    """The same into a message; field by field takes a third of the time of keyword arguments."""
+    message.rank, message.logit = rank, score.logit
+    if score.probability is not None:
+        message.probability = score.probability
 
 
 def write_degraded(reasons: Iterable[Degraded]) -> list[pb.DegradedReason.ValueType]:

@@ -18,9 +18,9 @@ from sidecar.wire import (
     check_name,
     read_priority,
     read_query,
+    set_score,
     write_degraded,
     write_model,
-    write_score,
     write_stages,
 )
 
@@ -61,25 +61,30 @@ def read_rerank(message: pb.RerankRequest, limits: Limits) -> RerankTask:
 
 def write_ranking(ranking: Ranking, stages: Stages) -> pb.RerankResponse:
     """The answer."""
-    return pb.RerankResponse(
-        documents=[_write_placed(placed) for placed in ranking.placed],
+    response = pb.RerankResponse(
         degraded=write_degraded(ranking.degraded),
         scored=ranking.scored,
         model=write_model(ranking.model) if ranking.model else None,
         stages=write_stages(stages),
     )
+    for placed in ranking.placed:
+        _set_placed(response.documents.add(), placed)
+    return response
 
 
 def _read_document(document: pb.Document, index: int, rank: int, limits: Limits) -> Candidate:
-    if not document.id:
+    key, version, score = document.id, document.version, None
+    if not key:
         raise InputError("id", "is empty; every document needs a key")
-    check_bytes("id", document.id, _MAX_ID_BYTES)
-    check_bytes("version", document.version, _MAX_VERSION_BYTES)
+    check_bytes("id", key, _MAX_ID_BYTES)
+    if version:
+        check_bytes("version", version, _MAX_VERSION_BYTES)
     content = _read_content(document, limits.max_document_bytes)
-    score = document.first_stage_score if document.HasField("first_stage_score") else None
-    if score is not None and not math.isfinite(score):
-        raise InputError("first_stage_score", f"is {score}; a finite number is needed")
-    return Candidate(document.id, index, rank, score, content)
+    if document.HasField("first_stage_score"):
+        score = document.first_stage_score
+        if not math.isfinite(score):
+            raise InputError("first_stage_score", f"is {score}; a finite number is needed")
+    return Candidate(key, index, rank, score, content)
 
 
 def _read_content(document: pb.Document, limit: int) -> Product:
@@ -115,12 +120,11 @@ def _read_ranks(documents: Sequence[pb.Document]) -> list[int]:
     return list(holders)
 
 
-def _write_placed(placed: Placed) -> pb.RerankedDocument:
+def _set_placed(message: pb.RerankedDocument, placed: Placed) -> None:
     candidate = placed.candidate
-    return pb.RerankedDocument(
-        id=candidate.id,
-        index=candidate.index,
-        first_stage_score=candidate.first_stage_score,
-        first_stage_rank=candidate.first_stage_rank,
-        rerank=write_score(placed.score, placed.rank) if placed.score else None,
-    )
+    message.id, message.index = candidate.id, candidate.index
+    message.first_stage_rank = candidate.first_stage_rank
+    if candidate.first_stage_score is not None:
+        message.first_stage_score = candidate.first_stage_score
+    if placed.score is not None:
+        set_score(message.rerank, placed.score, placed.rank)
