@@ -86,6 +86,8 @@ def kill_and_resume(shop: Shop, kills: int, chance: random.Random) -> list[int]:
         for kills_left in range(kills, -1, -1):
             made, wanted = 0, chance.randrange(12)
             loading = wanted < bulks_left(shop)
+            if not loading:
+                wanted *= 3  # as far as the gates, which ask some sixty times before the swap
             reached.clear()
             options = ["--resume"] if kills_left < kills else []
             process = start(shop, proxy.url, *options)
