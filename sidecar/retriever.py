@@ -80,6 +80,7 @@ class Retriever:
     async def _retrieve(self, run: SearchRun) -> Retrieved:
         resolved = await self.resolve(run)
         check_fields(run.task, run.task.facets, run.profile, resolved)
+        await self._features(run)  # remembered; before the vector, which may take its time
         with run.stages.timed("embed"):
             encoder, vector = await self._embed(run, resolved)
         maker = await self._maker(run, resolved, vector)
@@ -171,7 +172,9 @@ class Retriever:
                 encoder.model, [run.task.query], deadline=until, priority=run.task.priority
             )
         except (DeadlineError, ScoringError) as error:
-            _log.warning("leg failed", leg="vector", exc_info=error)
+            # The trace of a deadline says nothing, and writing it takes of the time that is left.
+            trace = error if isinstance(error, ScoringError) else None
+            _log.warning("leg failed", leg="vector", error=type(error).__name__, exc_info=trace)
             run.degrade(Degraded.LEG_FAILED, error)
             return None, None
         return encoder, vector.tolist()
