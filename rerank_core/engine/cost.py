@@ -81,7 +81,7 @@ class CostModel:
             return
         surprise = min(max(taken_ms / expected_ms, 1 / _MOST_SURPRISE), _MOST_SURPRISE)
         with self._lock:
-            # Of the mean, not of the median: what is foretold is a sum of units, the slow among them.
+            # Of the mean, not of the median: a sum of units is foretold, the slow among them.
             self.load *= 1 + _WEIGHT * (surprise - 1)
 
 
