@@ -15,6 +15,7 @@ from benchmarks.capacity.plan import Alternative, Demand, alternatives, cheapest
 from benchmarks.capacity.service import ServiceModel
 from benchmarks.ending import console, told_errors
 from benchmarks.points import read_suite
+from rerank_core.errors import ConfigError
 
 _RESULT = Path(__file__).parents[2] / "docs" / "results" / "serving-zen3-2cores.json"
 
@@ -38,6 +39,11 @@ def plan(
     measured curve. More cores a replica than were measured are extrapolated by Amdahl's law.
     """
     with told_errors():
+        if not result.is_file():
+            raise ConfigError(
+                f"{result}: no such file; python -m benchmarks run saturation cost --out FILE "
+                "makes one, name it by --result"
+            )
         measured = read_suite(result)
         model = ServiceModel.measured(measured)
         demand = Demand(qps, candidates, p99_ms, tokens or model.tokens_a_pair, cores, core_hour)
