@@ -16,7 +16,7 @@ import numpy as np
 from rerank_core.engine import native, onnx_path
 
 _PATHS = (native.NativePath, onnx_path.OnnxPath)
-_SLEEP_S = 0.004
+_SLEEP_S = 0.025
 
 
 def plant(fault: str) -> None:

@@ -190,10 +190,10 @@ def test_pages_agree_across_servers(client: RerankClient, shop: Shop, tmp_path: 
 
 def test_nothing_found_falls_back_and_says_so(client: RerankClient) -> None:
     """A misspelt query finds by letters that are near; filters still hold."""
-    found = client.search("lexical", "cordles hamer", explain=True)
+    found = client.search("lexical", "cordlss hamer", explain=True)
     assert found.fallback == "zero-results"
     assert {hit.id for hit in found.hits} == {"d1", "d2"}
-    acme = client.search("lexical", "cordles hamer", filters=[Filter("brand", any_of=("Acme",))])
+    acme = client.search("lexical", "cordlss hamer", filters=[Filter("brand", any_of=("Acme",))])
     assert {hit.id for hit in acme.hits} == {"d1"}
     assert client.search("lexical", "drill").fallback == ""
 
@@ -253,7 +253,7 @@ def test_push_and_rollback_move_a_live_index(
     assert command("test", *with_folder, "--update").returncode == 0, "golden files are written"
     differing = command("diff", *alias, *with_folder)
     assert differing.returncode == 5
-    assert '+        "boost": 3' in differing.stdout
+    assert '+          "boost": 3' in differing.stdout
     pushed = command("push", *alias, *with_folder)
     assert pushed.returncode == 0, pushed.stderr
     with connect(shop.cluster) as connection:

@@ -37,7 +37,7 @@ def shop(tmp_path_factory):
 
 
 def test_a_planted_sleep_is_found_in_a_real_run(shop, tmp_path):
-    """Four milliseconds a unit, in twelve rounds of the shipped student."""
+    """25 ms a unit, more than a unit takes, in twelve rounds of the shipped student."""
     traffic = draw(BeirFolder(shop), Wish(turns=12, questions=12, candidates=(20,)))
     result = take_turns(
         planted("sleep"),
