@@ -13,6 +13,7 @@ from rerank_core.cluster.fusion import Fused
 from rerank_core.cluster.profile import Profile
 from rerank_core.cluster.resolver import Resolved
 from rerank_core.cluster.retrieval import IndexGoneError
+from rerank_core.engine import CrossEncoder
 from rerank_core.errors import InputError, NotFoundError, ReleaseError
 from sidecar.arrangement import Arranged, arrange
 from sidecar.cursor import Cursor, CursorSigner, query_hash
@@ -20,7 +21,7 @@ from sidecar.degraded import Degraded
 from sidecar.found import Found, hits_of
 from sidecar.legs import check_fields
 from sidecar.live import Live
-from sidecar.models import ModelShelf
+from sidecar.models import Models, ModelShelf, Served
 from sidecar.ranking import Candidate, Placed, Ranking, place
 from sidecar.rerank import RerankTask, rerank
 from sidecar.retriever import Retriever
@@ -85,7 +86,7 @@ class Funnel:
             "exact": found.lexical.total_is_exact,
             "scored": ranking.scored,
             "degraded": [reason.name for reason in dict.fromkeys(run.degraded)],
-            "reranked": ranking.model is not None,
+            "reranker": ranking.model.model.hash if ranking.model else "",
             "fallback": found.fallback,
         }
         rest = tuple(arranged[page_size:])
@@ -142,7 +143,7 @@ class Funnel:
             degraded=tuple(Degraded[name] for name in about["degraded"]),
             scored=about["scored"],
             index=resolved.index,
-            reranker=run.models.reranker(profile.reranker) if about["reranked"] else None,
+            reranker=_served_still(run.models, about["reranker"]),
             encoder=None,
             profile=profile,
             plan=None,
@@ -201,3 +202,8 @@ class Funnel:
             for at in place(candidates[most:], {}, None)
         ]
         return replace(ranking, placed=(*ranking.placed, *rest))
+
+
+def _served_still(models: Models, model_hash: str) -> Served[CrossEncoder] | None:
+    """What ranked the first page; None where nothing did, or another was put in its place since."""
+    return next((one for one in models.rerankers if one.model.hash == model_hash), None)

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from local_cluster import use_or_start
+from local_cluster import LocalCluster, use_or_start
+from local_cluster.distribution import ELASTICSEARCH
 from rerank_core.cluster.connection import connect
 from rerank_core.cluster.settings import ClusterSettings
 
@@ -64,6 +65,16 @@ def cluster() -> Iterator[ClusterSettings]:
     """
     with use_or_start() as settings:
         yield settings
+
+
+@pytest.fixture(scope="session")
+def elasticsearch() -> Iterator[ClusterSettings]:
+    """A real Elasticsearch: the one `ELASTICSEARCH_URL` names, else one started for the session."""
+    if url := os.environ.get("ELASTICSEARCH_URL"):
+        yield ClusterSettings(url, timeout_s=60)
+        return
+    with LocalCluster.start(distribution=ELASTICSEARCH) as started:
+        yield ClusterSettings(started.url, timeout_s=60)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from benchmarks.ending import DATA, FIRST_SET, console, data_of_environment, notes, told_errors
+from benchmarks.quality.collection import read_collection
 from benchmarks.quality.comparisons import AFTER
 from benchmarks.quality.figures import CEILING, CONDENSED, JUDGED, NDCG, RECALL
 from benchmarks.quality.plan import Plan
@@ -84,8 +85,9 @@ def quality(  # noqa: PLR0913, PLR0917  one a command line option
             lexical_weight=lexical_weight,
             relevant=relevant,
         )
+        collection = read_collection(plan.data, plan.split)  # before a cluster is started for it
         with use_or_start() as settings, progress.status("reading") as status:
-            measured = measure_quality(plan, settings, status.update)
+            measured = measure_quality(plan, collection, settings, status.update)
         result = measured.result
         if out is not None:
             write_result(result, out)

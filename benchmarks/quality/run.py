@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.machine import load_average, this_machine
-from benchmarks.quality.collection import Collection, read_collection
+from benchmarks.quality.collection import Collection
 from benchmarks.quality.comparisons import AFTER, compare
 from benchmarks.quality.figures import CEILING, NDCG, RECALL, Values, measure, measure_candidates
 from benchmarks.quality.first_stage import FirstStage, find_candidates
@@ -32,10 +32,11 @@ class Measured:
     """The cross-encoder's logit of every candidate of every system."""
 
 
-def measure_quality(plan: Plan, settings: ClusterSettings, say: Callable[[str], None]) -> Measured:
+def measure_quality(
+    plan: Plan, collection: Collection, settings: ClusterSettings, say: Callable[[str], None]
+) -> Measured:
     """Raises `ConfigError`, `InputError`, `ArtifactError`, `ClusterError`."""
     before = load_average()
-    collection = read_collection(plan.data, plan.split)
     model = load_cross_encoder(open_named(plan.reranker))
     with Engine() as engine:
         found = find_candidates(plan, collection.queries, settings, engine, say)

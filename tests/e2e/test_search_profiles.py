@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from local_cluster import LocalCluster
-from local_cluster.distribution import ELASTICSEARCH
 from rerank_client import Filter, InvalidRequestError, PreconditionError, RerankClient
 from rerank_core.cluster.connection import connect
 from rerank_core.cluster.release import resolve_alias
@@ -54,16 +52,13 @@ templates = {{ lexical = "no-such" }}
 """
 
 
-@pytest.fixture(scope="module", params=["opensearch", "elasticsearch"])
-def engine(request: pytest.FixtureRequest, cluster: ClusterSettings) -> Iterator[ClusterSettings]:
-    """Both engines; Elasticsearch is the one `ELASTICSEARCH_URL` names, else started."""
-    if request.param == "opensearch":
-        yield cluster
-    elif url := os.environ.get("ELASTICSEARCH_URL"):
-        yield ClusterSettings(url, timeout_s=60)
-    else:
-        with LocalCluster.start(distribution=ELASTICSEARCH) as started:
-            yield ClusterSettings(started.url, timeout_s=60)
+@pytest.fixture(
+    scope="module", params=["cluster", "elasticsearch"], ids=["opensearch", "elasticsearch"]
+)
+def engine(request: pytest.FixtureRequest) -> ClusterSettings:
+    """Both engines, the second started only when its turn comes."""
+    settings: ClusterSettings = request.getfixturevalue(request.param)
+    return settings
 
 
 @pytest.fixture(scope="module")
@@ -186,6 +181,8 @@ def test_pages_agree_across_servers(client: RerankClient, shop: Shop, tmp_path: 
     assert [hit.rerank for hit in paged] == [hit.rerank for hit in whole.hits]
     assert [hit.explanation for hit in paged] == [hit.explanation for hit in whole.hits]
     assert third.next_page_token == ""
+    assert first.rerank_model is not None
+    assert second.rerank_model == third.rerank_model == first.rerank_model
 
 
 def test_nothing_found_falls_back_and_says_so(client: RerankClient) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,8 +18,6 @@ from index_builder.progress import Progress
 from index_builder.schema import BEIR
 from index_builder.update import update
 from index_builder.versions import list_versions, rollback
-from local_cluster import LocalCluster
-from local_cluster.distribution import ELASTICSEARCH
 from rerank_core.cluster.connection import connect
 from rerank_core.cluster.dialect import detect
 from rerank_core.cluster.release import resolve_alias
@@ -29,16 +26,6 @@ from rerank_core.cluster.vectors import VectorField
 from rerank_core.errors import ConfigError, ReleaseError
 from tests.index_builds import QUICK, Shop, indexes, lenient, products, write_jsonl
 from tests.integration.conftest import SmallModels
-
-
-@pytest.fixture(scope="module")
-def elasticsearch() -> Iterator[ClusterSettings]:
-    """The one `ELASTICSEARCH_URL` names, else one started for this module."""
-    if url := os.environ.get("ELASTICSEARCH_URL"):
-        yield ClusterSettings(url, timeout_s=60)
-        return
-    with LocalCluster.start(distribution=ELASTICSEARCH) as cluster:
-        yield ClusterSettings(cluster.url, timeout_s=60)
 
 
 @pytest.fixture
