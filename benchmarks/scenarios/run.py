@@ -76,7 +76,7 @@ def measure(
 
     `into` is an earlier result of the same machine and model: scenarios of the same name are
     replaced, the others stay. What cannot run here is absent with its reason; the others go on.
-    Raises `SetupError` and `InputError` where nothing can.
+    Raises the first reason where nothing could.
     """
     if not plan.data.is_dir():
         raise ConfigError(f"{plan.data}: no such folder; name a BEIR folder")
@@ -93,6 +93,7 @@ def measure(
         )
         result = _begin(ground, plan, into)
         keep(result)
+        failed: list[RerankError] = []
         for question in plan.questions:
             asked, about = _ASKED[question]
             before = load_average()
@@ -100,6 +101,7 @@ def measure(
             try:
                 points = tuple(asked(ground))
             except RerankError as error:
+                failed.append(error)
                 reason = str(error).replace(made, "SCRATCH").replace(str(plan.data), "DATA")
                 result = replace(result, absent=(*result.absent, Absent(name, reason)))
                 tell(f"{name}: {error}")
@@ -109,6 +111,8 @@ def measure(
             result = _with(result, scenario)
             keep(result)
             show(scenario)
+    if len(failed) == len(plan.questions):
+        raise failed[0]
     return result
 
 

@@ -93,7 +93,7 @@ def test_a_tiny_run_end_to_end(shop, model, tmp_path):
     ("words", "message"),
     [
         (("--sections", "forward"), "No such option"),
-        ((), "no data: give a BEIR folder"),
+        ((), "no data: name a BEIR folder"),
         (("/nowhere",), "/nowhere"),
         (("/nowhere", "--out", "/proc/none/out.json"), "a folder that is there"),
     ],

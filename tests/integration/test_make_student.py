@@ -13,10 +13,16 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def commands():
+def room(tmp_path_factory):
+    """Holds neither data nor a student."""
+    return tmp_path_factory.mktemp("student")
+
+
+@pytest.fixture(scope="module")
+def commands(room):
     """What make would run, as lists of arguments behind `-m distillation`."""
     shown = subprocess.run(
-        ["make", "-n", "student", "DATA=/nowhere", "OUT=/nowhere/out"],
+        ["make", "-n", "student", f"DATA={room}/absent", f"OUT={room}/out"],
         cwd=ROOT,
         check=True,
         capture_output=True,
@@ -32,7 +38,7 @@ def test_it_trains_publishes_and_measures(commands):
 
 
 @pytest.mark.parametrize("number", range(3))
-def test_each_of_its_commands_is_one_that_the_command_line_knows(commands, number):
+def test_each_of_its_commands_is_one_that_the_command_line_knows(room, commands, number):
     """Exit 2 would be a wrong flag; the data that is not there is exit 1 and is named."""
     done = subprocess.run(
         [sys.executable, "-m", *commands[number]],
@@ -42,4 +48,4 @@ def test_each_of_its_commands_is_one_that_the_command_line_knows(commands, numbe
         text=True,
     )
     assert done.returncode == 1, done.stderr
-    assert done.stderr.startswith("error: /nowhere/")
+    assert done.stderr.startswith(f"error: {room}/")
