@@ -5,7 +5,7 @@ Products that nobody judged are worth nothing, though some may be good.
 
 *judged list*: the judged products of each query, all of them and no others. Before: the order that
 the same first stage gives them, its two legs held to these products and fused as ever; after: that
-list through Rerank.
+list through Rerank, the cross-encoder's order alone: nothing is blended.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any
 from opensearchpy import OpenSearch
 
 from demo.collection import Collection
-from demo.stack import PROFILE
+from demo.stack import PROFILE, advice
 from rerank_client import Document, RerankClient, SearchResult
 from rerank_core.cluster.failures import cluster_errors
 from rerank_core.cluster.fusion import reciprocal_rank_fusion
-from rerank_core.cluster.profile import Leg, Profile
+from rerank_core.cluster.profile import Leg
 from rerank_core.cluster.release import resolve_alias
 from rerank_core.measures import (
     Evaluation,
@@ -31,9 +31,6 @@ from rerank_core.measures import (
     evaluate_judged_list,
     paired_test,
 )
-
-# The sidecar's profile leaves the legs at their defaults; so the same weights here.
-_WEIGHTS = Profile(alias=PROFILE).legs
 
 Tick = Callable[[], None]
 
@@ -96,6 +93,7 @@ class FirstStage:
         self._cluster = cluster
         self._index, release = resolve_alias(cluster, alias)
         self._templates = release.templates
+        self._weights: Mapping[Leg, float] = advice()["legs"]  # as the sidecar's profile
 
     def order(self, query: str, products: Sequence[str]) -> list[str]:
         """All `products`, best first. Those that no leg found stand last, in the given order."""
@@ -110,7 +108,7 @@ class FirstStage:
             "lexical": self._leg("lexical", {**common, "query": query, "facets": {}}),
             "vector": self._leg("vector", {**common, "vector": vector, "k": size}),
         }
-        fused = [product.id for product in reciprocal_rank_fusion(legs, _WEIGHTS)]
+        fused = [product.id for product in reciprocal_rank_fusion(legs, self._weights)]
         return fused + sorted(set(products) - set(fused), key=list(products).index)
 
     def _leg(self, leg: Leg, parameters: Mapping[str, Any]) -> list[tuple[str, float]]:

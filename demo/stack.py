@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,10 +20,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from local_cluster import Say, Ticker, start_kept, stop_kept
 from rerank_core.cluster.settings import ClusterSettings
-from rerank_core.errors import SetupError
+from rerank_core.errors import ConfigError, SetupError
 
 PROFILE = "walkthrough"
 """The one profile of the sidecar that is started here."""
+_SETTINGS = Path(__file__).parents[1] / "deploy" / "sidecar.toml"
+_ADVICE = ("legs", "rerank_depth", "blend")
 
 _START_S = 120.0
 _LOOK_EVERY_S = 0.1
@@ -35,6 +38,18 @@ class Models:
 
     reranker: str = "student"
     encoder: str = "minilm"
+
+
+def advice() -> dict[str, Any]:
+    """Legs, rerank_depth and blend of deploy/sidecar.toml: what is advised stands there alone.
+
+    Raises `ConfigError` where it does not.
+    """
+    try:
+        profile = tomllib.loads(_SETTINGS.read_text(encoding="utf-8"))["profiles"]["products"]
+        return {name: profile[name] for name in _ADVICE}
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(f"{_SETTINGS}: has no profile to search by: {error!r}") from error
 
 
 def build_index(
@@ -139,11 +154,14 @@ def sidecar_config(
         "[cluster]",
         *(f"{name} = {_toml(value)}" for name, value in given.items() if value is not None),
         f"[profiles.{PROFILE}]\nalias = {_toml(alias)}\ndepth = {depth}",
+        *(f"{name} = {_toml(value)}" for name, value in advice().items()),
     ]
     return "\n".join(lines) + "\n"
 
 
 def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(part)}" for key, part in value.items()) + " }"
     # JSON's strings and numbers are TOML's too.
     return json.dumps(value, ensure_ascii=False)
 

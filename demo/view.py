@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import median
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -21,6 +22,16 @@ def show_model(console: Console, model: ModelDescription) -> None:
     version = model.version
     line = f"reranked by {version.id} ({version.hash[:12]}, {version.numeric_path})"
     console.print(Text(f"{line}; licence of the weights: {model.licence}"))
+
+
+def show_settings(console: Console, settings: Mapping[str, Any]) -> None:
+    """How the search is put together."""
+    legs = ", ".join(f"{leg} {weight:g}" for leg, weight in settings["legs"].items())
+    line = (
+        f"legs: {legs}; the first {settings['rerank_depth']} are reranked, {settings['blend']:g} "
+        "of the first stage's score blended in (deploy/sidecar.toml)"
+    )
+    console.print(Text(line), soft_wrap=True)
 
 
 def show_orders(console: Console, collection: Collection, query: str, result: SearchResult) -> None:
@@ -93,7 +104,8 @@ def show_quality(
         Text(
             f"Gain is linear from grade {scale.floor:g} to {scale.top:g}; queries with one grade "
             "only are left out; paired randomisation test.\n"
-            "judged list: the judged products alone, before: the first stage's order of them.\n"
+            "judged list: the judged products alone, before: the first stage's order of them, "
+            "after: the cross-encoder's alone.\n"
             "funnel: what Search returns, before: by first-stage rank; unjudged products count 0."
         ),
         style="dim",

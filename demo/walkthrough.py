@@ -20,8 +20,8 @@ from demo.protocols import (
     compare_judged_lists,
     search_all,
 )
-from demo.stack import Models, build_index, running_sidecar
-from demo.view import show_model, show_orders, show_quality, show_stages
+from demo.stack import Models, advice, build_index, running_sidecar
+from demo.view import show_model, show_orders, show_quality, show_settings, show_stages
 from local_cluster import Say, Ticker, use_or_start
 from rerank_client import RerankClient, SearchResult
 from rerank_core.cluster.connection import connect
@@ -29,7 +29,7 @@ from rerank_core.cluster.settings import ClusterSettings
 from rerank_core.errors import ConfigError
 
 DEPTH = 100
-"""Candidates that are fused and reranked."""
+"""Candidates of each leg, and of the fusion."""
 
 # Measuring must not end in half an answer because the machine is busy.
 _PATIENCE_S = 120.0
@@ -72,6 +72,7 @@ def walk_through(plan: Plan, console: Console) -> None:
             model = client.model_info()
     console.print()
     show_model(console, model)
+    show_settings(console, advice())
     # Evenly spread over the list, so that nobody has picked them.
     step = max(1, len(results) // _SHOWN_QUERIES)
     for query in list(results)[::step][:_SHOWN_QUERIES]:

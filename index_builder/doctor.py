@@ -16,10 +16,11 @@ from index_builder.versions import Version, list_versions
 from rerank_core.cluster.dialect import Dialect, detect
 from rerank_core.cluster.failures import cluster_errors
 from rerank_core.cluster.features import find_features, read_features
-from rerank_core.cluster.release import Release
+from rerank_core.cluster.release import Release, fields_of
 from rerank_core.cluster.templates import is_stored
 
 _MANY_SEGMENTS = 10
+_ZERO_RESULTS = "zero-results"
 _NATIVE_SHARE = 0.5  # of memory beside the heap: knn.memory.circuit_breaker.limit as it comes
 
 
@@ -49,6 +50,7 @@ def examine(client: OpenSearch, alias: str, schema: Schema | None) -> list[Findi
         found += _mapping(live, body, schema)
         if live.release is not None:
             found += _templates(client, live, live.release)
+            found += _zero_results(live, body, live.release)
     found += [Finding(*finding) for finding in check_pipelines(client)]
     return found
 
@@ -195,3 +197,21 @@ def _templates(client: OpenSearch, live: Version, release: Release) -> Iterator[
                 f"search template {template_id} is gone; put it back: templates push --restore "
                 "--alias ALIAS, or rebuild",
             )
+
+
+def _zero_results(live: Version, body: Mapping[str, Any], release: Release) -> Iterator[Finding]:
+    """What a shopper who mistypes gets: neither of these is seen in an answer."""
+    if _ZERO_RESULTS not in release.templates:
+        yield Finding(
+            "advice",
+            live.index,
+            f"has no search template {_ZERO_RESULTS}: a page where nothing is found stays empty; "
+            "templates push --alias ALIAS, or rebuild where that leaves it out",
+        )
+    elif not any(field.endswith(".unstemmed") for field in fields_of(body["mappings"])):
+        yield Finding(
+            "advice",
+            live.index,
+            "has no field NAME.unstemmed: misspelt words are compared by their stems alone, and "
+            "cordles does not find cordless; rebuild",
+        )

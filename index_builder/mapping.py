@@ -21,6 +21,18 @@ LOADING = {
 }
 
 
+_WORDS = ("text", "keyword")
+
+# For words that are misspelt: letters are compared, and a stem has others than the word. Neither
+# places nor lengths are needed for that, and most of the space goes to them.
+_UNSTEMMED = {
+    "type": "text",
+    "analyzer": "product_unstemmed",
+    "search_analyzer": "query_unstemmed",
+    "index_options": "docs",
+    "norms": False,
+}
+
 FILTERS = ("stemmer", "asciifolding", "limit")
 """Token filters that texts go through, beside ``lowercase``, which every cluster has."""
 
@@ -39,8 +51,10 @@ def index_body(
     Raises `ConfigError` for vectors that the engine does not have.
 
     Anything that is not in the mapping is refused (``dynamic: strict``). A search that names no
-    fields searches all text and keyword fields by their boosts.
+    fields searches all text and keyword fields by their boosts. The text that counts most, by its
+    boost, has its words as they are written in ``NAME.unstemmed``, for queries that are misspelt.
     """
+    counts_most = _counts_most(schema)
     return {
         "settings": {
             "index": {
@@ -54,7 +68,10 @@ def index_body(
         "mappings": {
             "dynamic": "strict",
             "properties": {
-                **{name: _property(field) for name, field in schema.fields.items()},
+                **{
+                    name: _property(field, unstemmed=name == counts_most)
+                    for name, field in schema.fields.items()
+                },
                 # Only returned, never searched: the reranker reads it.
                 "rerank_text": {"type": "keyword", "index": False, "doc_values": False},
                 # By it an update tells what has changed.
@@ -84,19 +101,24 @@ def mapping_hash(body: dict[str, Any]) -> str:
 
 def _searched(schema: Schema) -> list[str]:
     return [
-        f"{name}^{field.boost:g}"
-        for name, field in schema.fields.items()
-        if field.type in ("text", "keyword")
+        f"{name}^{field.boost:g}" for name, field in schema.fields.items() if field.type in _WORDS
     ]
 
 
-def _property(field: Field) -> dict[str, Any]:
+def _counts_most(schema: Schema) -> str:
+    """The text field of the greatest boost, the first of equals; without text, so of keywords."""
+    words = {name: field for name, field in schema.fields.items() if field.type in _WORDS}
+    return max(words, key=lambda name: (words[name].type == "text", words[name].boost))
+
+
+def _property(field: Field, *, unstemmed: bool) -> dict[str, Any]:
     words = {"type": "text", "analyzer": "product", "search_analyzer": "query"}
+    below: dict[str, Any] = {"unstemmed": _UNSTEMMED} if unstemmed else {}
     match field.type:
         case "text":
-            return words
+            return {**words, "fields": below} if below else words
         case "keyword":
-            return {**words, "fields": {"keyword": {"type": "keyword"}}}
+            return {**words, "fields": {"keyword": {"type": "keyword"}, **below}}
         case "number":
             return {"type": "double"}
         case "boolean":
@@ -106,7 +128,6 @@ def _property(field: Field) -> dict[str, Any]:
 def _analysis(language: str, lacking: Collection[str]) -> dict[str, Any]:
     # One analysis for all fields: the cross_fields match groups fields by their analyzer. Accents
     # fall after stemming, since a stemmer reads them.
-    words = {"type": "custom", "tokenizer": "standard"}
     named: dict[str, dict[str, Any]] = {
         "stem": {"type": "stemmer", "language": language},
         "first_terms": {"type": "limit", "max_token_count": _QUERY_TERMS},
@@ -117,10 +138,17 @@ def _analysis(language: str, lacking: Collection[str]) -> dict[str, Any]:
         for name in ("lowercase", "stem", "asciifolding", "first_terms")
         if name not in lacking and (name not in named or name in defined)
     ]
+
+    def without(*left_out: str) -> dict[str, Any]:
+        kept = [name for name in filters if name not in left_out]
+        return {"type": "custom", "tokenizer": "standard", "filter": kept}
+
     return {
         "filter": defined,
         "analyzer": {
-            "product": {**words, "filter": [name for name in filters if name != "first_terms"]},
-            "query": {**words, "filter": filters},
+            "product": without("first_terms"),
+            "query": without(),
+            "product_unstemmed": without("first_terms", "stem"),
+            "query_unstemmed": without("stem"),
         },
     }

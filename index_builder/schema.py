@@ -32,7 +32,7 @@ class Field:
 
     type: FieldType
     """``text`` is searched by words; ``keyword`` is too, and ``NAME.keyword`` holds whole values
-    to filter by and to count."""
+    to filter by and to count. The text of the greatest boost also has ``NAME.unstemmed``."""
     column: str | None = None
     """Where the catalogue has it; the field's own name where not given."""
     list_separator: str | None = None

@@ -270,6 +270,10 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
     return CommandLine(settings, given.check_config, given.make_key, _ignored(os.environ))
 
 
+# Of the engine, and of other commands of this project.
+_OTHERS = {CHOICE_VARIABLE, "RERANK_DATA", "RERANK_CACHE", "RERANK_API_KEY"}
+
+
 def _ignored(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Below a known table, pydantic itself refuses an unknown key."""
     prefix = str(Settings.model_config["env_prefix"])
@@ -277,7 +281,7 @@ def _ignored(environ: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(
         name
         for name in sorted(names)
-        if name != CHOICE_VARIABLE
+        if name.upper() not in _OTHERS
         and name[len(prefix) :].partition("__")[0].lower() not in Settings.model_fields
     )
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from rerank_core.engine import (
     BiEncoder,
@@ -99,8 +100,9 @@ class Scorer:
         if keys:
             self.cache.put({keys[at]: logit for at, logit in fresh.items()})
         if len(fresh) < len(missing):
-            ends = _reached(logits, fresh)
+            ends = _first_gap(logits.keys() | fresh.keys())
             logits = {at: logit for at, logit in logits.items() if at < ends}
+            fresh = {at: logit for at, logit in fresh.items() if at < ends}
             cached = len(logits)
         return Scores(logits | fresh, cached, tokens)
 
@@ -183,12 +185,10 @@ async def _composed(model: CrossEncoder, job: Job) -> tuple[list[str], list[byte
     return texts, keys
 
 
-def _reached(remembered: Mapping[int, float], fresh: Mapping[int, float]) -> int:
-    """Where a partial answer ends: at the first gap behind the last fresh score.
+def _first_gap(scored: Collection[int]) -> int:
+    """Where a partial answer ends.
 
-    A remembered score behind that would lift its product over better ones that were not reached.
+    A score behind that, remembered or computed by a path that takes texts by their length, would
+    lift its product over better ones that were not reached: worse than no rerank at all.
     """
-    end = max(fresh, default=-1) + 1
-    while end in remembered:
-        end += 1
-    return end
+    return next(at for at in count() if at not in scored)

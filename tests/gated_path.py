@@ -60,16 +60,13 @@ class GatedPath:
     gate: Gate | None = None
     harm: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]] | None = None
     deterministic: bool = False
+    first_rows: int = 128
+    part_rows: int = 128
 
     @property
     def columns(self) -> int:
         """As within."""
         return self.within.columns
-
-    @property
-    def part_rows(self) -> int:
-        """128."""
-        return 128
 
     def plan(self, tokens: PackedTokens) -> Sequence[Rows]:
         """A unit a row."""

@@ -15,7 +15,7 @@ from benchmarks.engine.bench import Bench
 from benchmarks.engine.scoring import score_rows, tokenised
 from benchmarks.engine.workload import Request, Workload
 from benchmarks.results import Foretold
-from rerank_core.engine import CrossEncoder, makespan_ms
+from rerank_core.engine import CrossEncoder, makespan_ms, parts
 
 _BATCH_ROWS = 32
 _BATCHES = 30
@@ -55,17 +55,12 @@ def foretellings(bench: Bench) -> Iterator[Foretold]:
 
 def expected_ms(model: CrossEncoder, batch: Request, workers: int) -> float:
     """What the cost model says of a batch, planned as the engine plans it."""
-    tokens, part_rows = batch.tokens, model.path.part_rows
-    parts = [
-        tokens.rows(np.arange(start, min(start + part_rows, len(tokens))))
-        for start in range(0, len(tokens), part_rows)
+    tokens = batch.tokens
+    read = [
+        tokens.rows(np.arange(part.start, part.stop)) for part in parts(model.path, len(tokens))
     ]
     return makespan_ms(
-        (
-            model.cost.unit_ms(part.lengths[unit])
-            for part in parts
-            for unit in model.path.plan(part)
-        ),
+        (model.cost.unit_ms(part.lengths[unit]) for part in read for unit in model.path.plan(part)),
         workers,
     )
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 from rerank_core.errors import ConfigError
 
@@ -52,3 +52,8 @@ class LoadPlan:
     def counted_s(self) -> float:
         """Seconds that count."""
         return self.duration_s - self.warm_up_s
+
+    def counting(self, counted_s: float) -> Self:
+        """As long as it takes to count so many seconds."""
+        with_warm_up = max(counted_s + _LEAST_WARM_UP_S, counted_s / (1 - _WARM_UP_SHARE))
+        return replace(self, duration_s=with_warm_up)

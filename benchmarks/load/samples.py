@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -90,6 +90,11 @@ class LoadRun:
         return [one.latency_ms for one in self.answered]
 
     @property
+    def full_ms(self) -> list[float]:
+        """Latencies of the whole answers: how many are shed must not look like a drift."""
+        return [one.latency_ms for one in self.answered if one.outcome == "full"]
+
+    @property
     def service_ms(self) -> list[float]:
         """From when they were really sent."""
         return [one.service_ms for one in self.answered]
@@ -139,16 +144,37 @@ class LoadRun:
                 f"the client alone sends {self.capacity_qps:.0f} a second, less than {_SPARE:g} x "
                 f"the {self.plan.rate_qps:g} offered"
             )
-        if drifts(self.latencies_ms):
+        if drifts(self.full_ms):
             found.append("the medians of the two halves differ by a fifth or more")
         return found
 
     def warnings(self) -> list[str]:
         """What makes its figures less certain than their number suggests."""
-        varied = instability(self.latencies_ms)
+        varied = instability(self.full_ms)
         if varied < _UNSTABLE:
             return []
         return [f"unstable: medians of ten consecutive batches vary by {varied:.0%}"]
+
+
+def pooled(slices: Sequence[LoadRun]) -> LoadRun:
+    """Slices of one load, taken apart in time, as one run; each loses its own warm-up."""
+    first = slices[0]
+    plan = first.plan.counting(sum(one.plan.counted_s for one in slices))
+    samples = []
+    begin_s = plan.warm_up_s
+    for one in slices:
+        shift_s = begin_s - one.plan.warm_up_s
+        samples += [
+            replace(
+                sample,
+                intended_s=sample.intended_s + shift_s,
+                sent_s=sample.sent_s + shift_s,
+                done_s=sample.done_s + shift_s,
+            )
+            for sample in one.counted
+        ]
+        begin_s += one.plan.counted_s
+    return LoadRun(plan, min(one.capacity_qps for one in slices), tuple(samples))
 
 
 @dataclass(frozen=True)

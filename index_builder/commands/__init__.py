@@ -32,7 +32,7 @@ def main() -> None:
     * 2: an option, a file, a model or the alias must be mended
     * 3: the catalogue has no good row, or too many bad ones
     * 4: the cluster cannot be reached, or failed
-    * 5: a gate failed, or doctor found a fault
+    * 5: a gate failed, doctor found a fault, or what was pushed or compared is not as it should be
     * 130: interrupted by Ctrl-C; 143: by SIGTERM
     * 1: anything else
     """

@@ -34,15 +34,21 @@ def ending() -> Iterator[Progress]:
             yield progress
     except RerankError as error:
         progress.close()
-        progress.note(f"index_builder: {error}")
+        _say(progress, str(error), error)
         raise typer.Exit(exit_code(error)) from error
     except KeyboardInterrupt as interrupt:
         progress.close()
-        progress.note("index_builder: interrupted")
+        _say(progress, "interrupted", interrupt)
         code = _TERMINATED if isinstance(interrupt, Terminated) else _INTERRUPTED
         raise typer.Exit(code) from interrupt
     finally:
         progress.close()
+
+
+def _say(progress: Progress, what: str, error: BaseException) -> None:
+    """With its notes: what was done about it."""
+    for line in [f"index_builder: {what}", *getattr(error, "__notes__", [])]:
+        progress.note(line)
 
 
 def exit_code(error: RerankError) -> int:

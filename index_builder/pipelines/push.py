@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +43,43 @@ class Pushed:
         return [*self.changed, f"pipeline {self.pipeline} reranks by {self.model}"]
 
 
+@dataclass
+class _Made:
+    """Connector and model that this push has made, until the pipeline uses them."""
+
+    client: OpenSearch
+    name: str
+    """Of both."""
+    connector: str = ""
+    model: ml.Model | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Of what is there, with ids."""
+        model = [f"model {self.name} {self.model.id}"] if self.model else []
+        return [*model, *([f"connector {self.name} {self.connector}"] if self.connector else [])]
+
+    def take_back(self) -> list[str]:
+        """Removes it; for a person, what went and what is left."""
+        lines = []
+        try:
+            if self.model:
+                ml.remove_model(self.client, self.model)
+                lines.append(f"removed model {self.name} {self.model.id}")
+                self.model = None
+            if self.connector:
+                ml.remove_connector(self.client, self.connector)
+                lines.append(f"removed connector {self.name} {self.connector}")
+                self.connector = ""
+        except ClusterError as error:
+            lines.append(f"{_left(self.names)}: {error}")
+        return lines
+
+
+def _left(names: Sequence[str]) -> str:
+    return f"left on the cluster, where the next push goes on from it: {', '.join(names)}"
+
+
 def push_pipeline(
     client: OpenSearch,
     stock: StockRerank,
@@ -54,21 +92,38 @@ def push_pipeline(
 
     A change is a new connector and model beside those in use; the pipeline moves to them in one
     request once the sidecar has answered through them (`untried`: whether or not), and only then
-    the old ones go. `alias` is whose index must hold the field. `private` lets connectors call
-    private addresses. Raises `ConfigError`, `ReleaseError`, `ClusterError`.
+    the old ones go. Where it fails before that, the new ones go; what could not be removed is named
+    in `changed`, or in a note of the error. `alias` is whose index must hold the field. `private`
+    lets connectors call private addresses. Raises `ConfigError`, `ReleaseError`, `ClusterError`.
     """
     require_plugins(client)
     if alias is not None:
         _require_field(client, alias, stock.text_field)
     changed = [f"setting {name}" for name in open_way(client, stock, private=private)]
-    model = _model(client, stock, changed)
-    if not untried and (fault := fault_of(client, model)):
+    made = _Made(client, stock.versioned_name)
+    try:
+        model = _model(client, stock, changed, made)
+        fault = "" if untried else fault_of(client, model)
+    except BaseException as error:  # Ctrl-C amid a deploy, too
+        for line in made.take_back():
+            error.add_note(line)
+        raise
+    if fault:
+        changed += made.take_back()
         return Pushed(stock.name, stock.versioned_name, tuple(changed), fault)
     body = stock.pipeline(model.id)
-    if read_pipelines(client).get(stock.name) != body:
-        with cluster_errors(f"writing pipeline {stock.name}"):
-            client.transport.perform_request("PUT", f"/_search/pipeline/{stock.name}", body=body)
-        changed.append(f"pipeline {stock.name}")
+    try:
+        if read_pipelines(client).get(stock.name) != body:
+            with cluster_errors(f"writing pipeline {stock.name}"):
+                client.transport.perform_request(
+                    "PUT", f"/_search/pipeline/{stock.name}", body=body
+                )
+            changed.append(f"pipeline {stock.name}")
+    except ClusterError as error:
+        # Not taken back: a request that ran out of time may have moved the pipeline to them.
+        if left := made.names:
+            error.add_note(_left(left))
+        raise
     _remove_others(client, stock, model, changed)
     return Pushed(stock.name, stock.versioned_name, tuple(changed))
 
@@ -133,7 +188,7 @@ def _require_field(client: OpenSearch, alias: str, field: str) -> None:
         )
 
 
-def _model(client: OpenSearch, stock: StockRerank, changed: list[str]) -> ml.Model:
+def _model(client: OpenSearch, stock: StockRerank, changed: list[str], made: _Made) -> ml.Model:
     name = stock.versioned_name
     there = [model for model in ml.models(client, stock.name) if model.name == name]
     # One whose connector is gone is dead.
@@ -152,8 +207,9 @@ def _model(client: OpenSearch, stock: StockRerank, changed: list[str]) -> ml.Mod
             connector = ml.create_connector(client, stock.connector())
         except ClusterRefused as refusal:
             raise ConfigError(f"{refusal}{_mend(refusal)}") from refusal
+        made.connector = connector
         changed.append(f"connector {name}")
-    model = ml.register_model(client, stock.model_body(connector))
+    made.model = model = ml.register_model(client, stock.model_body(connector))
     changed.append(f"model {name}")
     ml.deploy(client, model)
     return model

@@ -11,6 +11,7 @@ from rerank_core.engine.model import (
     load_bi_encoder,
     load_cross_encoder,
 )
+from rerank_core.engine.path import parts
 from rerank_core.engine.queue import Priority
 from rerank_core.engine.selection import CHOICE_VARIABLE, chosen_path, path_choice
 from rerank_core.engine.stream import Ended, Scored, ScoreStream
@@ -34,6 +35,7 @@ __all__ = [
     "load_bi_encoder",
     "load_cross_encoder",
     "makespan_ms",
+    "parts",
     "path_choice",
     "usable_cores",
 ]

@@ -18,8 +18,9 @@ from rerank_core.engine.weights import Weights
 from rerank_core.errors import ArtifactError, ScoringError
 from rerank_core.text import PackedTokens
 
-# Units are neighbours, so a part needs to be no more than what fills a few.
-_PART_ROWS = 32
+# Units are neighbours, so a part needs to be no more than what fills a few, the first one no more
+# than what fills one.
+_FIRST_ROWS, _PART_ROWS = 4, 32
 
 # A unit goes through all layers while it is hot in cache. Fewer tokens read the weights more
 # often, more leave the cores unevenly loaded at the end of a request.
@@ -34,7 +35,7 @@ class NativePath:
     """
 
     deterministic = True
-    part_rows = _PART_ROWS
+    first_rows, part_rows = _FIRST_ROWS, _PART_ROWS
 
     def __init__(
         self,

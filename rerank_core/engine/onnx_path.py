@@ -18,7 +18,7 @@ from rerank_core.text import PackedTokens
 _UNIT_TOKENS = 1024
 
 # Of 128 texts several have each length; more would keep the first scores waiting.
-PART_ROWS = 128
+FIRST_ROWS, PART_ROWS = 16, 128
 
 CPU = "CPUExecutionProvider"
 
@@ -32,7 +32,7 @@ class OnnxPath:
         self.columns = graph.columns
         self.name = name
         self.deterministic = deterministic
-        self.part_rows = PART_ROWS
+        self.first_rows, self.part_rows = FIRST_ROWS, PART_ROWS
         self._session = make_session(graph)
 
     def plan(self, tokens: PackedTokens) -> list[Rows]:
@@ -55,7 +55,7 @@ class ExportedOnnxPath:
 
     name = "onnxruntime-exported"
     deterministic = False
-    part_rows = PART_ROWS
+    first_rows, part_rows = FIRST_ROWS, PART_ROWS
 
     def __init__(self, path: Path, pooling: Pooling | None) -> None:
         """Raises `ArtifactError` where the file is no model of this kind; two rows are tried."""

@@ -30,8 +30,15 @@ class NumericPath(Protocol):
         """True where a row's output is bit-equal whatever it is computed with."""
 
     @property
+    def first_rows(self) -> int:
+        """How many texts are tokenised in the first turn, as few as make a unit.
+
+        So every worker soon has a unit near the top; each next turn reads twice as many.
+        """
+
+    @property
     def part_rows(self) -> int:
-        """How many texts are tokenised in one turn.
+        """How many texts are tokenised in one turn at most.
 
         Few, so that all workers tokenise at once and the first scores come soon; as many as
         `plan` needs to make good units of.
@@ -42,3 +49,13 @@ class NumericPath(Protocol):
 
     def forward(self, tokens: PackedTokens) -> npt.NDArray[np.float32]:
         """Outputs of one unit's rows, shape ``(rows, columns)``."""
+
+
+def parts(path: NumericPath, texts: int) -> list[slice]:
+    """What is tokenised turn by turn: a small part first, each next one twice as large."""
+    found = []
+    begin, size = 0, min(path.first_rows, path.part_rows)
+    while begin < texts:
+        found.append(slice(begin, min(begin + size, texts)))
+        begin, size = begin + size, min(2 * size, path.part_rows)
+    return found

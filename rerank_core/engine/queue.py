@@ -8,13 +8,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from enum import IntEnum
+from heapq import heappop, heappush
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from rerank_core.engine.cost import CostModel
-from rerank_core.engine.path import NumericPath, Rows
+from rerank_core.engine.path import NumericPath, Rows, parts
 from rerank_core.engine.stream import Ended
 from rerank_core.engine.times import WorkClock
 from rerank_core.errors import NotReadyError, RerankError, ScoringError
@@ -56,8 +57,9 @@ class Unit(NamedTuple):
 class Request:
     """Work of one caller, done in turns by any worker: a part is composed, or a unit computed.
 
-    Units go before parts, so what is composed first is computed first. It stands in the queue once
-    at most; turns that were taken are done side by side.
+    Units go before parts and the first rows before the rest, whichever part was composed sooner:
+    what is done at a deadline is the top of the list. It stands in the queue once at most; turns
+    that were taken are done side by side.
     """
 
     def __init__(
@@ -72,17 +74,15 @@ class Request:
     ) -> None:
         """`compose` gives the rows of a part of the `texts`; `cost` is of the path's units."""
         self._compose = compose
-        self._parts = deque(
-            slice(start, min(start + path.part_rows, texts))
-            for start in range(0, texts, path.part_rows)
-        )
+        self._parts = deque(parts(path, texts))
         self._path = path
         self._cost = cost
         self._sink = sink
         self._clock = clock
         self._deadline = deadline
         self._lock = threading.Lock()
-        self._units: deque[Unit] = deque()
+        self._units: list[tuple[int, Unit]] = []
+        """A heap by first row; no two units share one."""
         self._turns = 0
         """Taken and not done."""
         self._computed = False
@@ -114,7 +114,7 @@ class Request:
     def _turn(self, requeue: Callable[[], None]) -> None:
         self._clock.take_up()
         with self._lock:
-            unit = self._units.popleft() if self._units else None
+            unit = heappop(self._units)[1] if self._units else None
             part = self._parts.popleft() if unit is None and self._parts else None
             self._turns += 1
             more = bool(self._units or self._parts)
@@ -132,7 +132,8 @@ class Request:
         with self._lock:
             # Another worker saw neither unit nor part left, so it queued nothing.
             alone = not (self._units or self._parts)
-            self._units.extend(composed)
+            for one in composed:
+                heappush(self._units, (int(one.rows[0]), one))
             self._turns -= 1
             over = alone and not composed and not self._turns
         if over:

@@ -8,9 +8,9 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ import pytest
 from demo.stack import await_serving
 from local_cluster import Ticker, start_kept, stop_kept
 from rerank_client import (
+    AsyncRerankClient,
     DeadlineExceededError,
     Filter,
     InvalidRequestError,
@@ -33,13 +34,22 @@ from rerank_core.engine import Engine
 from sidecar.admission.turnstile import Turnstile
 from sidecar.config import ModelSettings, Settings
 from sidecar.cursor import CursorSigner
+from sidecar.frame import Frame
 from sidecar.funnel import Funnel
+from sidecar.gate import Gate as Door
+from sidecar.health import Health
+from sidecar.listener import listening
 from sidecar.live import Live, Standing
 from sidecar.models import ModelShelf, load_models
+from sidecar.reload import Reloader
 from sidecar.scorer import Scorer
 from sidecar.search_task import SearchTask
 from sidecar.security.caller import Caller
+from sidecar.server import stand_on
+from sidecar.services import open_services
 from sidecar.stages import Stages
+from sidecar.telemetry.metrics import Metrics
+from sidecar.telemetry.traces import NoTraces
 from tests.gated_path import Gate, eventually, gated
 from tests.tiny_models import make_bi_encoder, make_cross_encoder
 
@@ -231,6 +241,60 @@ def test_pages_follow_one_another_without_gap_or_repeat(client: RerankClient) ->
         token = page.next_page_token
     assert paged == whole
     assert token == ""
+
+
+@asynccontextmanager
+async def _standing(shop: Shop, gate: Gate, page_size: int) -> AsyncIterator[AsyncRerankClient]:
+    """The server in this process, and a client over a real channel; scoring waits at the gate."""
+    settings = Settings(
+        port=0,
+        cluster=shop.cluster,
+        models=ModelSettings(reranker=str(shop.cross_encoder), encoders=(str(shop.bi_encoder),)),
+        profiles={"shop": Profile(shop.alias, page_size=page_size, depth=50)},
+    )
+    live = Live(Standing.read(settings))
+    with Engine(workers=1) as engine:
+        ground, door, metrics = stand_on(live, engine), Door(), Metrics()
+        reloader = Reloader(lambda: settings, ground, metrics)
+        frame = Frame(live, door, metrics, NoTraces())
+        async with open_services(ground, reloader) as services, AsyncExitStack() as stack:
+            await reloader.start()
+            models = ground.models.models
+            [cross] = models.rerankers
+            slow = replace(cross, model=gated(cross.model, "scored", [], gate))
+            ground.models.put(replace(models, rerankers=(slow,)))
+            health = Health(service.name for service in services)
+            port = await stack.enter_async_context(listening(live, services, frame, door, health))
+            client = AsyncRerankClient(f"127.0.0.1:{port}", timeout_s=60)
+            yield await stack.enter_async_context(client)
+
+
+async def test_pages_after_a_rerank_that_its_deadline_cut_agree(shop: Shop) -> None:
+    """Two of six were scored in time; pages 2 and 3 go on in that order: none twice, none lost.
+
+    When they are asked for the server would score all six, and order them otherwise.
+    """
+    gate = Gate()
+    async with _standing(shop, gate, page_size=2) as client:
+        gate.admit(2)
+        try:
+            first = await client.search("shop", "drill", timeout_s=5)
+        finally:
+            gate.open()
+        whole = await client.search("shop", "drill", page_size=50)
+        second = await client.search("shop", "drill", page_token=first.next_page_token)
+        third = await client.search("shop", "drill", page_token=second.next_page_token)
+
+    pages = (first, second, third)
+    paged = [hit for page in pages for hit in page.hits]
+    assert [(page.degraded, page.scored) for page in pages] == [(("DEADLINE",), 2)] * 3
+    assert sorted(hit.id for hit in paged) == sorted(str(product["_id"]) for product in PRODUCTS)
+    assert [hit.rank for hit in paged] == [1, 2, 3, 4, 5, 6]
+    assert [hit.rerank is not None for hit in paged] == [True] * 2 + [False] * 4
+    assert [hit.first_stage_rank for hit in paged[2:]] == [3, 4, 5, 6]
+    assert third.next_page_token == ""
+    assert (whole.degraded, whole.scored) == ((), 6)
+    assert [hit.id for hit in whole.hits] != [hit.id for hit in paged]
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,10 @@ def test_every_command_runs(shop, tmp_path: Path) -> None:
 
 
 def test_the_profile_shown_is_one() -> None:
-    """As it stands there."""
+    """As it stands there; and it advises what the settings to begin with do."""
     [text] = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
     profile = tomllib.loads(text)["profiles"]["products"]
-    assert records.read_value(Profile, profile, "docs/search.md", ConfigError).blend == 0.2
+    shown = records.read_value(Profile, profile, "docs/search.md", ConfigError)
+    settings = tomllib.loads((ROOT / "deploy" / "sidecar.toml").read_text(encoding="utf-8"))
+    for name in ("legs", "rerank_depth", "blend"):
+        assert getattr(shown, name) == settings["profiles"]["products"][name], name

@@ -195,6 +195,13 @@ def test_nothing_found_falls_back_and_says_so(client: RerankClient) -> None:
     assert client.search("lexical", "drill").fallback == ""
 
 
+def test_a_misspelt_word_is_compared_as_it_is_written(client: RerankClient) -> None:
+    """A stemmer makes cordl of it, three letters from cordless; on either engine it is found."""
+    found = client.search("lexical", "cordles", page_size=50)
+    assert found.fallback == "zero-results"
+    assert "d1" in {hit.id for hit in found.hits}
+
+
 def test_callers_give_the_parameters_that_a_profile_lets_them(client: RerankClient) -> None:
     """All words must match: one product; a number that is none, and a name that is not allowed."""
     wide = client.search("ruled", "cordless drill", explain=True)

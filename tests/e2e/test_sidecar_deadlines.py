@@ -58,7 +58,7 @@ def hurried(cross, tmp_path_factory):
 
 
 def test_at_the_deadline_the_rest_follows_in_first_stage_order(hurried):
-    """OK, every document once, `degraded` says why, and only the scored ones have a score."""
+    """OK, every document once, `degraded` says why; the first ones have a score, and only they."""
     with grpc.insecure_channel(hurried.target) as channel:
         answer = pb_grpc.RerankServiceStub(channel).Rerank(
             pb.RerankRequest(query="drill", documents=DOCUMENTS)
@@ -68,8 +68,9 @@ def test_at_the_deadline_the_rest_follows_in_first_stage_order(hurried):
     scored = [item for item in answer.documents if item.HasField("rerank")]
     assert len(scored) == answer.scored < 1000
     assert answer.documents[: answer.scored] == scored
+    assert sorted(item.index for item in scored) == list(range(answer.scored))
     rest = [item.index for item in answer.documents[answer.scored :]]
-    assert rest == sorted(rest)
+    assert rest == list(range(answer.scored, 1000))
     assert answer.HasField("model") == (answer.scored > 0)
     (line, *_) = hurried.wait_logged("call", rpc="Rerank", status="OK")
     assert line["degraded"] == ["DEADLINE"]

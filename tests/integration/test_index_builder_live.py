@@ -7,6 +7,7 @@ import itertools
 import json
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,10 +17,12 @@ from rich.console import Console
 from index_builder.apply import apply_changes
 from index_builder.doctor import examine, graph_bytes
 from index_builder.progress import Progress
+from index_builder.push import push_templates
 from index_builder.schema import BEIR, Field
 from index_builder.update import UpdateReport, update
 from index_builder.versions import list_versions, prune, rollback
 from rerank_core.cluster.release import resolve_alias
+from rerank_core.cluster.templates.folder import copy_shipped
 from rerank_core.errors import ClusterError, ConfigError, ReleaseError
 from tests.fault_proxy import Fault, FaultProxy, Request
 from tests.index_builds import MakeShop, Shop, indexes, lenient, products, write_jsonl
@@ -298,6 +301,48 @@ def test_doctor_finds_what_was_planted(make_shop: MakeShop) -> None:
     assert "lacks fields of the schema, rebuild: size" in advice
     assert "has no version before to roll back to" in advice
     shop.build()  # puts the template back for whoever comes next
+
+
+_BY_STEMS = """{"query": {"multi_match": {"query": "{{query}}", "fuzziness": "AUTO"}}}"""
+_BY_STEMS_SCHEMA = {
+    "description": "As an earlier version had it.",
+    "properties": {"query": {"type": "string"}},
+    "required": ["query"],
+    "examples": [{"query": "oka"}],
+}
+
+
+def test_an_index_without_unstemmed_words_is_told_and_never_found_empty(
+    make_shop: MakeShop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As one of an earlier version: its own template stays, doctor and push say what to do."""
+    shop = make_shop(products(5))
+    alias = shop.plan.alias
+    templates = tmp_path / "templates"
+    copy_shipped(templates)
+    (templates / "zero-results.mustache").write_text(_BY_STEMS)
+    (templates / "zero-results.json").write_text(json.dumps(_BY_STEMS_SCHEMA))
+    with monkeypatch.context() as earlier:
+        earlier.setattr("index_builder.mapping._counts_most", lambda _: "")
+        index = shop.build(templates=templates).index
+    before = resolve_alias(shop.client, alias)[1].templates["zero-results"]
+
+    def advice() -> str:
+        found = examine(shop.client, alias, BEIR)
+        return " ".join(item.detail for item in found if item.level == "advice")
+
+    assert "misspelt words are compared by their stems alone" in advice()
+    pushed = push_templates(shop.client, alias, None)
+    why = f"searches *.unstemmed, which index {index} does not have; rebuild it"
+    assert pushed.fault == ""
+    assert why in pushed.left_out["zero-results"]
+    assert pushed.templates["zero-results"] == before
+    named = push_templates(shop.client, alias, None, ["zero-results"])
+    assert why in named.fault
+    rebuilt = shop.build()
+    assert rebuilt.swapped
+    assert resolve_alias(shop.client, alias)[1].templates["zero-results"] != before
+    assert "unstemmed" not in advice()
 
 
 def test_the_memory_of_a_graph_by_hand() -> None:

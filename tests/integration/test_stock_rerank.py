@@ -23,8 +23,10 @@ from index_builder.pipelines.settings import TRUSTED, read_settings
 from local_cluster import LocalCluster
 from local_cluster.distribution import OPENSEARCH_2
 from rerank_core.cluster.connection import connect
-from rerank_core.errors import ConfigError, ReleaseError
+from rerank_core.cluster.settings import ClusterSettings
+from rerank_core.errors import ClusterError, ConfigError, ReleaseError
 from sidecar.security.keys import new_key
+from tests.fault_proxy import Fault, FaultProxy
 from tests.sidecar_process import PATIENCE_S, running
 from tests.tiny_models import make_cross_encoder
 
@@ -196,6 +198,87 @@ def test_a_sidecar_that_does_not_answer_leaves_the_pipeline_as_it_is(stack, push
     assert stack.client.transport.perform_request("GET", "/_search/pipeline/rerank") == before
     assert push(sidecar="http://127.0.0.1:9", untried=True).fault == ""
     assert [key for key, _ in stack.search("drill")] == stack.first_stage()
+
+
+def _on_the_cluster(client) -> set[str]:
+    """Ids of the models and connectors of pushes."""
+    return {model.id for model in ml.models(client, "rerank")} | {*ml.connectors(client, "rerank")}
+
+
+@contextmanager
+def _refusing(stack, *refused: tuple[str, str]):
+    """A client of the same cluster, which answers 503 to these: a method, and a part of a path."""
+
+    def choose(request, _):
+        planted = any(request.method == method and part in request.path for method, part in refused)
+        return Fault(status=503) if planted else None
+
+    with FaultProxy(stack.url, choose).running() as proxy:
+        settings = ClusterSettings(proxy.url, timeout_s=60)
+        with connect(settings) as client:
+            yield client
+
+
+def test_a_sidecar_that_does_not_answer_leaves_nothing_untried_behind(stack, push):
+    """The connector and the model of that push are removed again, and it says so."""
+    push()
+    before = _on_the_cluster(stack.client)
+    failed = push(sidecar="http://127.0.0.1:9")
+    assert [line.split()[:2] for line in failed.changed if not line.startswith("setting")] == [
+        ["connector", failed.model],
+        ["model", failed.model],
+        ["removed", "model"],
+        ["removed", "connector"],
+    ]
+    assert _on_the_cluster(stack.client) == before
+
+
+@pytest.mark.parametrize("failing", ["/models/_register", "/_deploy"])
+def test_a_push_that_ends_midway_takes_back_what_it_made(stack, push, sidecar, failing):
+    """Whatever was made by then: the connector, or the model too."""
+    push()
+    before = _on_the_cluster(stack.client)
+    changed = StockRerank("rerank", sidecar.url, read_timeout_s=29)
+    with _refusing(stack, ("POST", failing)) as client, pytest.raises(ClusterError) as failed:
+        push_pipeline(client, changed, private=True)
+    assert failed.value.__notes__[-1].startswith(f"removed connector {changed.versioned_name}")
+    assert _on_the_cluster(stack.client) == before
+
+
+def test_what_cannot_be_taken_back_is_named_and_the_next_push_goes_on_from_it(stack, push, sidecar):
+    """The very same model and connector then, and nothing is left of the old ones."""
+    push()
+    before = _on_the_cluster(stack.client)
+    changed = StockRerank("rerank", sidecar.url, read_timeout_s=28)
+    refused = (("POST", "/_deploy"), ("DELETE", "/models/"))
+    with _refusing(stack, *refused) as client, pytest.raises(ClusterError) as failed:
+        push_pipeline(client, changed, private=True)
+    left = _on_the_cluster(stack.client) - before
+    [note] = failed.value.__notes__
+    assert note.startswith("left on the cluster, where the next push goes on from it: model ")
+    assert len(left) == 2
+    assert all(key in note for key in left)
+    assert push(read_timeout_s=28).fault == ""
+    assert _on_the_cluster(stack.client) == left
+
+
+def test_a_pipeline_that_may_have_moved_keeps_its_new_model(stack, push, sidecar):
+    """A lost answer to the PUT: what was made stays, is named, and the next push uses it."""
+    push()
+    before = _on_the_cluster(stack.client)
+    changed = StockRerank("rerank", sidecar.url, read_timeout_s=27)
+    with (
+        _refusing(stack, ("PUT", "/_search/pipeline/")) as client,
+        pytest.raises(ClusterError) as failed,
+    ):
+        push_pipeline(client, changed, private=True)
+    left = _on_the_cluster(stack.client) - before
+    [note] = failed.value.__notes__
+    assert len(left) == 2
+    assert all(key in note for key in left)
+    again = push(read_timeout_s=27)
+    assert again.changed[0] == "pipeline rerank"
+    assert _on_the_cluster(stack.client) == left
 
 
 def test_a_slow_sidecar_costs_the_read_timeout_and_no_more(stack, push, sidecar):

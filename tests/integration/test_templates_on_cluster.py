@@ -134,6 +134,7 @@ PRODUCTS = {
     "bits": ({"title": "Drill bits", "text": "for a drill", "brand": "Zeta"}, [0.9, 0.1, 0]),
     "sofa": ({"title": "Grey sofa", "brand": "Acme", "color": ["grey", "anthracite"]}, [0, 1, 0]),
     "cover": ({"title": "Cover", "text": "for sofas by Acme", "brand": "Zeta"}, [0, 0.9, 0.1]),
+    "hammers": ({"title": "Claw hammers"}, [0, 0, 1]),
 }
 
 
@@ -166,6 +167,28 @@ def test_any_word_finds_and_all_words_stand_first(
     assert answer["hits"]["total"] == {"value": 3, "relation": "eq"}
 
     assert found(search(client, shop, ids["lexical"], lexical("sófas"))) == ["sofa", "cover"]
+
+
+@pytest.mark.parametrize(
+    ("query", "products"),
+    [
+        ("cordles", ["drill"]),  # stemmed to cordl, three letters from cordless
+        ("hamer", ["hammers"]),  # one letter from the stem, two from the word
+        ("Corddless", ["drill"]),
+        ("bbits", ["bits"]),
+        ("greyy", ["sofa"]),
+        ("zzzzzz", []),
+    ],
+)
+def test_misspelt_words_are_found_as_written_and_by_their_stems(
+    client: OpenSearch, shop: str, ids: dict[str, str], query: str, products: list[str]
+) -> None:
+    """Where the lexical leg finds nothing."""
+    assert found(search(client, shop, ids["lexical"], lexical(query))) == []
+    template = next(one for one in load_templates() if one.name == "zero-results")
+    whole = template.complete({"query": query, "size": 10})
+
+    assert found(search(client, shop, ids["zero-results"], whole)) == products
 
 
 def test_the_lexical_leg_filters_counts_and_returns_fields(

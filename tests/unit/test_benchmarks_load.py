@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from benchmarks.load.arrivals import poisson, shaped
 from benchmarks.load.plan import LoadPlan
-from benchmarks.load.samples import LoadRun, Sample, drifts, percentiles
+from benchmarks.load.samples import LoadRun, Sample, drifts, percentiles, pooled
 from rerank_core.errors import ConfigError
 
 PLAN = LoadPlan("127.0.0.1:1", "grpc", "W1", rate_qps=10.0, duration_s=22.0, budget_ms=100.0)
@@ -51,6 +52,38 @@ def test_a_shape_moves_the_rate_and_keeps_the_mean():
 def test_a_shape_of_nothing_is_refused(shape):
     with pytest.raises(ConfigError, match="a shape is numbers of 0 or more"):
         shaped(1.0, 1.0, shape, seed=1)
+
+
+def test_slices_of_a_load_are_counted_as_one_run():
+    """Each of 22 s has 19.8 that count: 39.6 of 44, a tenth of which is warm-up.
+
+    Of ten requests a slice at even distances the first is in its warm-up; those of the second slice
+    follow those of the first.
+    """
+    run = pooled([run_of(answered(10)), run_of(answered(10, latency_ms=200.0), 7.0)])
+    assert run.plan.duration_s == pytest.approx(44.0)
+    assert run.plan.counted_s == pytest.approx(39.6)
+    assert run.capacity_qps == 7.0
+    assert len(run.counted) == 18
+    assert run.latencies_ms == pytest.approx([20.0] * 9 + [200.0] * 9)
+    assert run.reached_qps == pytest.approx(18 / 39.6)
+    assert run.goodput_qps == pytest.approx(9 / 39.6)
+    assert run.counted[9].intended_s == pytest.approx(4.4 + 19.8)
+
+
+def test_what_is_shed_is_no_drift():
+    """All whole in the first half, nearly all shed at once in the second, the whole ones alike."""
+    whole = answered(200, latency_ms=50.0)
+    samples = [
+        one if one.intended_s < 11 or number % 5 == 0 else replace(one, outcome="degraded")
+        for number, one in enumerate(whole)
+    ]
+    shed = [
+        replace(one, done_s=one.sent_s + 0.001) if one.outcome == "degraded" else one
+        for one in samples
+    ]
+    assert run_of(shed).faults() == []
+    assert run_of(shed).warnings() == []
 
 
 def test_latency_counts_from_the_intended_time():

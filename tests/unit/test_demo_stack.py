@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from rerank_core.errors import SetupError
 from sidecar.config import read_command_line
 
 _NOWHERE = ClusterSettings("http://127.0.0.1:9")
+_DEPLOYED = Path(__file__).parents[2] / "deploy" / "sidecar.toml"
 
 
 def test_the_sidecar_reads_the_config_that_is_written_for_it(tmp_path):
@@ -37,10 +39,22 @@ def test_the_sidecar_reads_the_config_that_is_written_for_it(tmp_path):
     assert settings.profiles[PROFILE].depth == 40
 
 
+def test_the_demo_searches_as_the_settings_to_begin_with_do(tmp_path):
+    """Legs, depth of the rerank and blend are those of deploy/sidecar.toml, whatever they are."""
+    file = tmp_path / "sidecar.toml"
+    file.write_text(sidecar_config("a", 100, _NOWHERE, Models(), tmp_path / "port"))
+
+    made = read_command_line(["--config", str(file)]).settings.profiles[PROFILE]
+    [shown] = read_command_line(["--config", str(_DEPLOYED)]).settings.profiles.values()
+
+    for name in ("legs", "rerank_depth", "blend"):
+        assert getattr(made, name) == getattr(shown, name), name
+
+
 def test_a_model_folder_is_right_from_every_working_directory(tmp_path, monkeypatch):
     """The sidecar does not run where the caller stands."""
     monkeypatch.chdir(tmp_path)
-    config = sidecar_config("a", 10, _NOWHERE, Models("models/mine", "minilm"), tmp_path / "port")
+    config = sidecar_config("a", 40, _NOWHERE, Models("models/mine", "minilm"), tmp_path / "port")
 
     assert f'reranker = "{tmp_path}/models/mine"' in config
 
@@ -53,7 +67,7 @@ def test_a_sidecar_that_ends_is_an_error_with_its_last_words(tmp_path, monkeypat
 
     with (
         pytest.raises(SetupError, match=r"(?s)exit code 2.*no-such-model"),
-        running_sidecar("walkthrough-x", 10, _NOWHERE, models, said.append),
+        running_sidecar("walkthrough-x", 40, _NOWHERE, models, said.append),
     ):
         pytest.fail("it cannot serve")
     assert said[0] == "starting the sidecar ..."
@@ -75,7 +89,7 @@ def test_the_environment_does_not_change_the_sidecars_settings(tmp_path, monkeyp
 
     with (
         pytest.raises(SetupError, match="of-the-file"),
-        running_sidecar("walkthrough-x", 10, _NOWHERE, models, lambda _: None),
+        running_sidecar("walkthrough-x", 40, _NOWHERE, models, lambda _: None),
     ):
         pytest.fail("it cannot serve")
 

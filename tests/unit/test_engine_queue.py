@@ -18,6 +18,7 @@ from rerank_core.engine import (
     Priority,
     load_bi_encoder,
     load_cross_encoder,
+    parts,
     usable_cores,
 )
 from rerank_core.engine.cost import CostModel
@@ -272,6 +273,56 @@ def test_the_first_texts_are_scored_before_the_last_are_read(engine, cross, gate
     gate.open()
     assert sorted(first + [index for index, _ in iterator]) == list(range(300))
     assert log.count("huge tokens") == 3
+
+
+def test_the_top_is_scored_first_though_its_text_is_read_last(cross, gate):
+    """Two workers read the parts of rows 0, 1 and of 2, 3; row 2 is in work when 0 and 1 are read.
+
+    They come before 3. Else a deadline would leave the top of the list unscored below its middle.
+    """
+    log: list[str] = []
+
+    class Late:
+        """Reads the first part when the second is in work."""
+
+        def pairing(self, query):
+            pair = cross.text.pairing(query)
+
+            def read(products):
+                if "garden hose" in products:
+                    eventually(lambda: "slow" in log)
+                return pair(products)
+
+            return read
+
+    model = gated(cross, "slow", log, gate)
+    model = replace(model, path=replace(model.path, first_rows=2, part_rows=2), text=Late())
+    with Engine(2) as two:
+        stream = iter(two.submit(model, "hose", PRODUCTS[:4]))
+        eventually(lambda: log.count("slow") == 2)
+        gate.admit(2)
+        first = {next(stream)[0], next(stream)[0]}
+        gate.open()
+        assert first < {0, 1, 2}
+        assert {index for index, _ in stream} == {0, 1, 2, 3} - first
+
+
+@pytest.mark.parametrize(
+    ("first_rows", "part_rows", "texts", "sizes"),
+    [
+        (4, 32, 100, [4, 8, 16, 32, 32, 8]),
+        (16, 128, 100, [16, 32, 52]),
+        (1024, 1024, 1500, [1024, 476]),
+        (4, 32, 3, [3]),
+        (4, 32, 0, []),
+    ],
+)
+def test_parts_begin_small(cross, first_rows, part_rows, texts, sizes):
+    """Each is twice the one before, up to the most, and they cover all texts in order."""
+    path = replace(gated(cross, "any", []).path, first_rows=first_rows, part_rows=part_rows)
+    found = parts(path, texts)
+    assert [part.stop - part.start for part in found] == sizes
+    assert [part.start for part in found] == [sum(sizes[:n]) for n in range(len(sizes))]
 
 
 def test_tokenising_thousands_of_texts_lets_others_go_in_between(engine, cross, gate):

@@ -82,14 +82,24 @@ def test_a_schema_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_mapping_has_the_fields_and_refuses_others() -> None:
-    """Text is searched by words, keywords also whole; the reranker's text is only stored."""
+    """Text is searched by words, keywords also whole; the reranker's text is only stored.
+
+    The title, which counts most, also has its words as they are written, without places.
+    """
     body = index_body(BEIR, dimensions=384, dialect=OPENSEARCH, shards=2)
 
     words = {"type": "text", "analyzer": "product", "search_analyzer": "query"}
+    unstemmed = {
+        "type": "text",
+        "analyzer": "product_unstemmed",
+        "search_analyzer": "query_unstemmed",
+        "index_options": "docs",
+        "norms": False,
+    }
     assert body["mappings"] == {
         "dynamic": "strict",
         "properties": {
-            "title": words,
+            "title": {**words, "fields": {"unstemmed": unstemmed}},
             "text": words,
             "brand": {**words, "fields": {"keyword": {"type": "keyword"}}},
             "color": {**words, "fields": {"keyword": {"type": "keyword"}}},
@@ -112,6 +122,36 @@ def test_the_mapping_has_the_fields_and_refuses_others() -> None:
     searched = ["title^3", "text^1", "brand^2", "color^1", "category^1"]
     assert body["settings"]["index"]["query.default_field"] == searched
     assert body["settings"]["index"]["number_of_shards"] == 2
+
+
+def test_only_the_stemmer_is_left_out_of_unstemmed_words() -> None:
+    """Case and accents fall there, too, and a pasted page still loses its end."""
+    analyzers = index_body(BEIR, 384, OPENSEARCH, 1)["settings"]["analysis"]["analyzer"]
+
+    assert {name: analyzers[name]["filter"] for name in analyzers} == {
+        "product": ["lowercase", "stem", "asciifolding"],
+        "query": ["lowercase", "stem", "asciifolding", "first_terms"],
+        "product_unstemmed": ["lowercase", "asciifolding"],
+        "query_unstemmed": ["lowercase", "asciifolding", "first_terms"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "counts_most"),
+    [
+        ({"name": Field("text"), "description": Field("text")}, "name"),
+        ({"about": Field("text"), "name": Field("text", boost=2)}, "name"),
+        ({"brand": Field("keyword", boost=9), "name": Field("text")}, "name"),
+        ({"brand": Field("keyword"), "line": Field("keyword", boost=2)}, "line"),
+        ({"price": Field("number", boost=5), "name": Field("text")}, "name"),
+    ],
+)
+def test_one_field_has_its_words_unstemmed(fields: dict[str, Field], counts_most: str) -> None:
+    """The text of the greatest boost, the first of equals; a keyword where there is no text."""
+    properties = index_body(Schema(fields), 384, OPENSEARCH, 1)["mappings"]["properties"]
+
+    found = [name for name in properties if "unstemmed" in properties[name].get("fields", {})]
+    assert found == [counts_most]
 
 
 def test_loading_settings_are_all_restored() -> None:
@@ -162,7 +202,9 @@ def test_texts_do_without_filters_that_the_cluster_lacks() -> None:
     words = {"type": "custom", "tokenizer": "standard", "filter": ["lowercase"]}
     assert body["settings"]["analysis"] == {
         "filter": {},
-        "analyzer": {"product": words, "query": words},
+        "analyzer": dict.fromkeys(
+            ("product", "query", "product_unstemmed", "query_unstemmed"), words
+        ),
     }
 
 

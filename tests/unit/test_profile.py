@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from rerank_core.cluster.profile import FacetRule, FilterRule, Profile, Rule
@@ -15,18 +17,29 @@ def test_an_alias_that_could_be_none_is_refused(alias: str) -> None:
         Profile(alias)
 
 
-@pytest.mark.parametrize(("rule", "kind"), [(FilterRule, "filter"), (FacetRule, "facet")])
-def test_a_rule_without_a_field_is_refused(rule: type[FilterRule | FacetRule], kind: str) -> None:
-    """The cluster would answer every search by an error."""
-    with pytest.raises(ConfigError, match=f"{kind}: field is empty; name a field of the index"):
-        rule("")
+def test_a_filter_or_facet_that_cannot_be_is_refused() -> None:
+    """The cluster would answer every search by an error; all are named at once, by their names."""
+    with pytest.raises(ConfigError) as refused:
+        Profile(
+            "products",
+            filters={"brand": FilterRule("")},
+            facets={"colour": FacetRule(""), "size": FacetRule("size", size=0)},
+        )
+    for fault in (
+        "filters.brand: field is empty; name a field of the index",
+        "facets.colour: field is empty; name a field of the index",
+        "facets.size: size must be 1 to 1000, it is 0",
+    ):
+        assert fault in str(refused.value)
 
 
 def test_all_faults_of_a_profile_are_named_at_once() -> None:
     """So that a file is mended in one go."""
     with pytest.raises(ConfigError) as refused:
         Profile(
-            "products",
+            "Products",
+            weights_file=Path("no-such.toml"),
+            filters={"brand": FilterRule("")},
             depth=10,
             page_size=2,
             legs={"lexical": 1.0},
@@ -38,6 +51,9 @@ def test_all_faults_of_a_profile_are_named_at_once() -> None:
             rules=(Rule(), Rule(pinned=("a", "b", "c")), Rule(pinned=("a",), buried=("a",))),
         )
     for fault in (
+        "alias 'Products': 1 to 200 lower-case letters",
+        "weights_file no-such.toml: No such file",
+        "filters.brand: field is empty",
         "templates.vector: the profile has no such leg",
         "parameter size is filled in by every search",
         "rerank_depth must be 0 to depth 10, it is 20",

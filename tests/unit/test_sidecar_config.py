@@ -117,6 +117,47 @@ def test_all_faults_are_named_at_once(tmp_path, monkeypatch):
         assert f"{name}:" in fault
 
 
+PROFILES_AT_FAULT = """
+[limits]
+max_texts = 0
+[cluster]
+url = "ftp://x"
+[profiles.deep]
+alias = "a"
+depth = 0
+blend = 2
+filters.brand = { field = "" }
+[profiles.elsewhere]
+alias = "a,b"
+reranker = "other"
+[profiles.mistyped]
+alias = "a"
+dept = 1
+[profiles.unweighed]
+alias = "a"
+weights_file = "/no/such/weights.toml"
+"""
+
+
+def test_no_profiles_fault_hides_anothers(tmp_path):
+    """Nor the cluster's or a limit's: all of the file is mended in one go."""
+    path = tmp_path / "bad.toml"
+    path.write_text(PROFILES_AT_FAULT)
+    fault = _fault("--config", str(path))
+    for said in (
+        "limits.max_texts: ",
+        "cluster: cluster url: 'ftp://x' is no address",
+        "profiles.deep: profile of alias a: depth must be 1 to 1000, it is 0",
+        "filters.brand: field is empty",
+        "blend must be 0 to 1, it is 2",
+        "profiles.elsewhere: profile of alias a,b: alias 'a,b': 1 to 200",
+        "reranker is 'other', the cross-encoder's name is 'student'",
+        "profiles.mistyped.dept: ",
+        "profiles.unweighed: profile of alias a: weights_file /no/such/weights.toml: No such file",
+    ):
+        assert said in fault, said
+
+
 def test_settings_that_contradict_each_other_are_refused(tmp_path):
     """Each is fine alone."""
     assert "safety_margin_ms" in _fault("--default-budget-ms", "10")
@@ -156,13 +197,17 @@ def test_a_list_in_the_environment_must_be_json(monkeypatch):
 
 
 def test_a_variable_that_is_no_setting_is_named(monkeypatch):
-    """A typing error would go unseen; it may be another program's, so it is no error."""
+    """A typing error would go unseen; it may be another program's, so it is no error.
+
+    Variables of this project's other commands are known.
+    """
+    monkeypatch.setenv("RERANK_DATA", "/data")
     monkeypatch.setenv("RERANK_PROT", "1")
     monkeypatch.setenv("RERANK_PORT", "1")
     monkeypatch.setenv("RERANK_LIMITS__MAX_TEXTS", "1")
     ignored = read_command_line([]).ignored
     assert "RERANK_PROT" in ignored
-    assert not {"RERANK_PORT", "RERANK_LIMITS__MAX_TEXTS"} & set(ignored)
+    assert not {"RERANK_PORT", "RERANK_LIMITS__MAX_TEXTS", "RERANK_DATA"} & set(ignored)
 
 
 @pytest.mark.parametrize("arguments", [["--prot", "1"], ["--por", "1"], ["stray"], ["--port"]])
@@ -188,7 +233,7 @@ def test_a_profile_names_a_cross_encoder_that_is_loaded(file):
         more.write('reranker = "v12"\n')
     assert _settings("--config", file, "--models.reranker", "/m/v12/").profiles["shop"].reranker
     fault = _fault("--config", file)
-    assert "profiles.shop.reranker is 'v12', the cross-encoder's name is 'from-file'" in fault
+    assert "profiles.shop: reranker is 'v12', the cross-encoder's name is 'from-file'" in fault
 
 
 def test_a_folder_is_named_by_its_last_part(tmp_path):

@@ -96,6 +96,18 @@ def test_a_template_that_could_be_broken_out_of_is_refused(
         template(source, **properties).check("t.mustache")
 
 
+def test_fields_that_an_index_lacks_are_named() -> None:
+    """By the patterns of its schema, each of which one field fits at least."""
+    searches = Template("t", "{}", schema({}, **{"x-requires-fields": ["*.unstemmed", "brand"]}))
+
+    assert searches.missing_fields({"name", "name.unstemmed", "brand"}) == []
+    assert searches.missing_fields({"unstemmed", "name", "brand.keyword"}) == [
+        "*.unstemmed",
+        "brand",
+    ]
+    assert Template("t", "{}").missing_fields(()) == []
+
+
 def test_all_faults_are_named_at_once() -> None:
     """Not one a run."""
     broken = Template("t", '{"a": "{{b}}"}', {"type": "object"})
