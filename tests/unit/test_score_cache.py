@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.score_cache import ENTRY_BYTES, ScoreCache, pair_key
-from sidecar.scorer import _reached
+from sidecar.scorer import _first_gap
 
 TEXT = st.text(max_size=8)
 
@@ -61,9 +61,9 @@ def test_the_bound_is_of_real_bytes():
 
 def test_a_partial_answer_leaves_out_what_would_overtake():
     """Known: 0, 1, 4, 7. Reached: 2, 3. So it ends behind 4, and 7 would overtake 5 and 6."""
-    assert _reached({0: 1.0, 1: 1.0, 4: 9.0, 7: 9.0}, {2: 0.0, 3: 0.0}) == 5
-    assert _reached({0: 1.0, 1: 1.0, 4: 9.0}, {}) == 2
-    assert _reached({4: 9.0}, {}) == 0
+    assert _first_gap({0, 1, 4, 7} | {2, 3}) == 5
+    assert _first_gap({0, 1, 4}) == 2
+    assert _first_gap({4}) == 0
 
 
 def test_zero_bytes_and_paths_that_depend_on_company_keep_nothing():
