@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -56,6 +56,12 @@ class Scenario:
     load_before: Load
     load_after: Load
     points: tuple[Point, ...]
+    commit: str = ""
+    """Of the build that was measured; a file may hold scenarios of several."""
+    data: str = ""
+    """Name of the folder that the texts come from."""
+    candidates: int = 0
+    quick: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,16 +107,21 @@ def series_point(
 
 
 def load_point(run: LoadRun, factors: Mapping[str, Factor], candidates: int) -> Point:
-    """A load run as a point. Answers alone have a latency; errors are counted."""
+    """A load run as a point. Answers alone have a latency; errors are counted.
+
+    Percentiles ``full_...`` are of the whole answers: a shed one comes in no time.
+    """
     counted = len(run.counted)
     outcomes = run.outcomes
     answered = run.answered
+    goodputs = [one.goodput_qps for one in run.slices]
     point = series_point(
         factors,
         {
             "intended_s": [one.intended_s for one in answered],
             "latency_ms": run.latencies_ms,
             "service_ms": run.service_ms,
+            "full_latency_ms": run.full_ms,
             "scored_share": [one.scored / candidates for one in answered],
         },
         {
@@ -120,21 +131,24 @@ def load_point(run: LoadRun, factors: Mapping[str, Factor], candidates: int) -> 
             "goodput_qps": run.goodput_qps,
             "client_capacity_qps": run.capacity_qps,
             **({"lag_p99_ms": run.lag_p99_ms} if counted else {}),
+            **{f"full_{name}_ms": ms for name, ms in percentiles(run.full_ms).items()},
             **{
                 f"{name}_share": outcomes[name] / counted if counted else 0.0
                 for name in ("full", "degraded", "error")
             },
             **{f"because_{name}": float(count) for name, count in run.details.items()},
+            **(
+                {
+                    "slices": float(len(goodputs)),
+                    "goodput_least_qps": min(goodputs),
+                    "goodput_most_qps": max(goodputs),
+                }
+                if goodputs
+                else {}
+            ),
         },
     )
-    return Point(
-        point.factors,
-        point.series,
-        point.figures,
-        point.histograms,
-        tuple(run.faults()),
-        tuple(run.warnings()),
-    )
+    return replace(point, faults=tuple(run.faults()), warnings=tuple(run.warnings()))
 
 
 def write_suite(result: SuiteResult, path: Path) -> None:

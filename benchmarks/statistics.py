@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -14,7 +15,7 @@ _UNSTABLE = 0.10
 
 @dataclass(frozen=True)
 class Spread:
-    """A median over rounds and how far it can be trusted."""
+    """A median, or mean, over rounds and how far it can be trusted."""
 
     median: float
     low: float
@@ -24,14 +25,17 @@ class Spread:
     most: float
 
 
-def spread(values: Sequence[float]) -> Spread:
-    """The spread of at least one value; of a single one the interval is the value."""
-    least, most, median = min(values), max(values), float(np.median(values))
+def spread(values: Sequence[float], middle: Callable[..., Any] = np.median) -> Spread:
+    """The spread of at least one value; of a single one the interval is the value.
+
+    `middle` is what the interval is of.
+    """
+    least, most, median = min(values), max(values), float(middle(values))
     low = high = median
     if least < most:
         interval = stats.bootstrap(
             (np.asarray(values),),
-            np.median,
+            middle,
             n_resamples=_RESAMPLES,
             method="percentile",  # the corrected ones are undefined for a median of few values
             rng=np.random.default_rng(1),

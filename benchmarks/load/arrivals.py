@@ -20,9 +20,14 @@ def shaped(rate_qps: float, duration_s: float, shape: Sequence[float], seed: int
     """
     if rate_qps <= 0 or duration_s <= 0:
         raise ConfigError("a rate and a duration must be above 0")
+    check_shape(shape)
+    return list(_arrivals(rate_qps, duration_s, shape, random.Random(seed)))  # noqa: S311
+
+
+def check_shape(shape: Sequence[float]) -> None:
+    """Raises `ConfigError`."""
     if not shape or min(shape) < 0 or not sum(shape):
         raise ConfigError("a shape is numbers of 0 or more, not all of them 0")
-    return list(_arrivals(rate_qps, duration_s, shape, random.Random(seed)))  # noqa: S311
 
 
 def _arrivals(

@@ -14,8 +14,8 @@ from typing import get_args
 
 from benchmarks.engine.workload import Workload, draw
 from benchmarks.load.plan import LoadPlan, Surface
-from benchmarks.load.samples import FORMAT, LoadResult, LoadRun, Sample
-from benchmarks.load.sender import Orders
+from benchmarks.load.samples import FORMAT, LoadResult, LoadRun
+from benchmarks.load.sender import Orders, Sent
 from benchmarks.load.surfaces import body
 from benchmarks.machine import this_machine
 from benchmarks.workload.traffic import Traffic
@@ -30,11 +30,6 @@ _CAPACITY_S = 3.0
 _CAPACITY_CALLERS = 16
 # Beyond its duration: connecting, and answers that come as late as their budget allows.
 _PATIENCE_S = 60.0
-
-
-@dataclass(frozen=True)
-class _Samples:
-    samples: tuple[Sample, ...]
 
 
 def plan(
@@ -97,10 +92,10 @@ class Bodies:
             return cls(tuple(bodies), asked, tuple(turns))
         return cls(tuple(body(surface, one.query, one.texts) for one in asked.requests))
 
-    def arrivals_s(self, plan: LoadPlan) -> tuple[float, ...]:
-        """Those of the file; none where there is no file, so that the plan's count."""
+    def arrivals_s(self, plan: LoadPlan) -> tuple[float, ...] | None:
+        """Those of the file; None where there is no file, so that the plan's count."""
         if self.traffic is None or not plan.open_loop:
-            return ()
+            return None
         return tuple(self.traffic.arrivals_s(plan.rate_qps, plan.duration_s))
 
 
@@ -140,7 +135,8 @@ def hold_run(plan: LoadPlan, asked: Bodies, alone_qps: float) -> LoadRun:
 
     Raises `ConfigError` where the client cannot reach the server.
     """
-    return LoadRun(plan, alone_qps, tuple(_send(plan, asked)))
+    sent = _send(plan, asked)
+    return LoadRun(plan, alone_qps, sent.samples, sent.began_s)
 
 
 def capacity_qps(plan: LoadPlan, asked: Bodies) -> float:
@@ -153,12 +149,12 @@ def capacity_qps(plan: LoadPlan, asked: Bodies) -> float:
             callers=_CAPACITY_CALLERS,
             budget_ms=_PATIENCE_S * 1e3,
         )
-        samples = _send(alone, asked)
+        samples = _send(alone, asked).samples
     counted = [one for one in samples if one.intended_s >= alone.warm_up_s]
     return len(counted) / alone.counted_s
 
 
-def _send(plan: LoadPlan, asked: Bodies) -> list[Sample]:
+def _send(plan: LoadPlan, asked: Bodies) -> Sent:
     bodies = tuple(base64.b64encode(one).decode("ascii") for one in asked.bodies)
     orders = Orders(plan, bodies, asked.arrivals_s(plan), asked.turns)
     try:
@@ -177,8 +173,7 @@ def _send(plan: LoadPlan, asked: Bodies) -> list[Sample]:
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
         raise ConfigError(f"{plan.target}: the client failed: {last[0]}")
-    said = f'{{"samples": {done.stdout}}}'
-    return list(read_json(_Samples, said, "the client", ConfigError).samples)
+    return read_json(Sent, done.stdout, "the client", ConfigError)
 
 
 @contextmanager

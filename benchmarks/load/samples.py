@@ -68,6 +68,10 @@ class LoadRun:
     capacity_qps: float
     """What this client sends and reads at most, against a server that does nothing."""
     samples: tuple[Sample, ...]
+    began_s: float = 0.0
+    """When its seconds began, of the machine's `time.perf_counter`."""
+    slices: tuple[LoadRun, ...] = ()
+    """Of a run in slices, those."""
 
     @cached_property
     def counted(self) -> tuple[Sample, ...]:
@@ -106,11 +110,20 @@ class LoadRun:
 
     @property
     def goodput_qps(self) -> float:
-        """Answers reranked whole and in time, a second."""
+        """Answers reranked whole and in time that came within the counted seconds, a second.
+
+        By when they came, so that a queue that is worked off afterwards adds nothing.
+        """
+        if self.slices:
+            seconds = [one.plan.counted_s for one in self.slices]
+            done = sum(one.goodput_qps * s for one, s in zip(self.slices, seconds, strict=True))
+            return done / sum(seconds)
         in_time = [
             one
-            for one in self.counted
-            if one.outcome == "full" and one.latency_ms <= self.plan.budget_ms
+            for one in self.samples
+            if one.outcome == "full"
+            and one.latency_ms <= self.plan.budget_ms
+            and self.plan.warm_up_s <= one.done_s < self.plan.duration_s
         ]
         return len(in_time) / self.plan.counted_s
 
@@ -139,12 +152,13 @@ class LoadRun:
                 f"99 % of requests were sent within {self.lag_p99_ms:.1f} ms, not 1 ms, "
                 "of their time"
             )
-        if self.capacity_qps < _SPARE * self.plan.rate_qps:
+        offered_qps = self.plan.rate_qps if self.plan.open_loop else self.reached_qps
+        if self.capacity_qps < _SPARE * offered_qps:
             found.append(
                 f"the client alone sends {self.capacity_qps:.0f} a second, less than {_SPARE:g} x "
-                f"the {self.plan.rate_qps:g} offered"
+                f"the {offered_qps:.3g} offered"
             )
-        if drifts(self.full_ms):
+        if drifts([one.full_ms for one in self.slices] or [self.full_ms]):
             found.append("the medians of the two halves differ by a fifth or more")
         return found
 
@@ -174,7 +188,8 @@ def pooled(slices: Sequence[LoadRun]) -> LoadRun:
             for sample in one.counted
         ]
         begin_s += one.plan.counted_s
-    return LoadRun(plan, min(one.capacity_qps for one in slices), tuple(samples))
+    capacity_qps = min(one.capacity_qps for one in slices)
+    return LoadRun(plan, capacity_qps, tuple(samples), slices=tuple(slices))
 
 
 @dataclass(frozen=True)
@@ -197,12 +212,13 @@ def percentiles(values_ms: Sequence[float]) -> dict[str, float]:
     }
 
 
-def drifts(values_ms: Sequence[float]) -> bool:
-    """Whether the second half is another machine than the first, or a queue that still grows."""
-    half = len(values_ms) // 2
-    if half < _BEYOND:
+def drifts(slices_ms: Sequence[Sequence[float]]) -> bool:
+    """Whether the second halves are another machine than the first, or a queue that still grows."""
+    first_ms = [one for values in slices_ms for one in values[: len(values) // 2]]
+    second_ms = [one for values in slices_ms for one in values[len(values) // 2 :]]
+    if len(first_ms) < _BEYOND:
         return False
-    first, second = np.median(values_ms[:half]), np.median(values_ms[half:])
+    first, second = np.median(first_ms), np.median(second_ms)
     return bool(abs(second - first) >= _DRIFT * max(first, second))
 
 

@@ -36,27 +36,37 @@ class Orders:
 
     plan: LoadPlan
     bodies: tuple[str, ...]
-    arrivals_s: tuple[float, ...] = ()
-    """When, in an open loop; none: Poisson arrivals of the plan's shape and seed."""
+    arrivals_s: tuple[float, ...] | None = None
+    """When, in an open loop; None: Poisson arrivals of the plan's shape and seed."""
     turns: tuple[int, ...] = ()
     """Which body comes when; none: one after the other. Either begins again at its end."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """Every request of a plan, in the order in which they were answered."""
+
+    began_s: float
+    """Of `time.perf_counter`, which all processes of a machine share on Linux."""
+    samples: tuple[Sample, ...]
 
 
 async def send(
     plan: LoadPlan,
     bodies: Sequence[bytes],
-    arrivals_s: Sequence[float] = (),
+    arrivals_s: Sequence[float] | None = None,
     turns: Sequence[int] = (),
-) -> list[Sample]:
-    """Every request of the plan, in the order in which they were answered."""
+) -> Sent:
+    """Sends until the plan is done and everything is answered."""
     async with asker(plan.surface, plan.target, plan.budget_ms) as asking:
         run = _Run(asking, bodies, turns or range(len(bodies)))
         if plan.open_loop:
-            poisson = shaped(plan.rate_qps, plan.duration_s, plan.shape, plan.seed)
-            await run.openly(arrivals_s or poisson)
+            if arrivals_s is None:
+                arrivals_s = shaped(plan.rate_qps, plan.duration_s, plan.shape, plan.seed)
+            await run.openly(arrivals_s)
         else:
             await asyncio.gather(*(run.again(plan.duration_s) for _ in range(plan.callers)))
-        return run.samples
+        return Sent(run.began_s, tuple(run.samples))
 
 
 class _Run:
@@ -65,11 +75,11 @@ class _Run:
         self._bodies = bodies
         self._turns = turns
         self._sent = 0
-        self._began = time.perf_counter()
+        self.began_s = time.perf_counter()
         self.samples: list[Sample] = []
 
     def _now(self) -> float:
-        return time.perf_counter() - self._began
+        return time.perf_counter() - self.began_s
 
     async def openly(self, arrivals: Sequence[float]) -> None:
         """Each at its time, whatever became of those before."""
@@ -126,8 +136,8 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     gc.disable()
-    samples = asyncio.run(send(orders.plan, bodies, orders.arrivals_s, orders.turns))
-    json.dump([to_json(one) for one in samples], sys.stdout)
+    sent = asyncio.run(send(orders.plan, bodies, orders.arrivals_s, orders.turns))
+    json.dump(to_json(sent), sys.stdout)
 
 
 if __name__ == "__main__":

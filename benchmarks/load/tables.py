@@ -18,18 +18,19 @@ def load_table(runs: Sequence[LoadRun]) -> Table:
         title=f"{plan.workload} over {plan.surface}, {loop}, budget {plan.budget_ms:g} ms",
         title_justify="left",
     )
-    for name in ("offered/s", "goodput/s", "full", "degraded", "errors"):
+    for name in ("offered/s", "reached/s", "goodput/s", "full", "degraded", "errors"):
         table.add_column(name, justify="right")
-    table.add_column("latency, ms")
-    table.add_column("service, ms")
+    table.add_column("latency of whole answers, ms")
+    table.add_column("service of all, ms")
     table.add_column("not valid because, or unstable")
     for run in runs:
         outcomes = run.outcomes
         table.add_row(
-            f"{run.plan.rate_qps:g}",
+            f"{run.plan.rate_qps:g}" if run.plan.open_loop else "",
+            f"{run.reached_qps:.1f}",
             f"{run.goodput_qps:.1f}",
             *(str(outcomes[name]) for name in ("full", "degraded", "error")),
-            _cells(run.latencies_ms),
+            _cells(run.full_ms),
             _cells(run.service_ms),
             "; ".join(run.faults() + run.warnings()),
         )
@@ -39,15 +40,19 @@ def load_table(runs: Sequence[LoadRun]) -> Table:
 def load_summary(runs: Sequence[LoadRun]) -> dict[str, Any]:
     """The last line of the output."""
     return {
-        f"{run.plan.workload}, {run.plan.surface}, {run.plan.rate_qps:g}/s": {
+        f"{run.plan.workload}, {run.plan.surface}, {_offered(run)}": {
+            "reached_qps": round(run.reached_qps, 2),
             "goodput_qps": round(run.goodput_qps, 2),
-            "latency_ms": {name: round(ms, 2) for name, ms in percentiles(run.latencies_ms).items()}
-            if run.latencies_ms
-            else {},
+            "full_ms": {name: round(ms, 2) for name, ms in percentiles(run.full_ms).items()},
             "valid": not run.faults(),
         }
         for run in runs
     }
+
+
+def _offered(run: LoadRun) -> str:
+    plan = run.plan
+    return f"{plan.rate_qps:g}/s" if plan.open_loop else f"{plan.callers} callers"
 
 
 def _cells(values_ms: Sequence[float]) -> str:

@@ -40,23 +40,30 @@ class _Contender:
     model: Artifact
     """What its server serves: it decides how long a text the model reads."""
 
+    @property
+    def key(self) -> str:
+        """Equal for the same texts asked of the same server."""
+        return f"{id(self.client)} {self.traffic.name} {self.traffic.header.candidates_a_turn}"
+
 
 def points(ground: Ground) -> Iterator[Point]:
     """All contenders at once, so that all see the same machine."""
     rounds = int(ground.pick(15, 5))
     with ExitStack() as stack:
         contenders = list(_contenders(ground, stack, rounds))
+        # The base stands for several factors, and is asked once a round.
+        distinct = {one.key: one for one in contenders}
         taken = interleaved(
-            {str(number): _asking(one) for number, one in enumerate(contenders)},
+            {key: _asking(one) for key, one in distinct.items()},
             rounds,
             tell=lambda done: ground.tell(f"cost, round {done} of {rounds}"),
         )
-    for number, one in enumerate(contenders):
+    for one in contenders:
         figures = {
-            "tokens_a_pair": tokens_a_pair(one.traffic, one.model),
+            "tokens_a_pair": tokens_a_pair(one.traffic, one.model, rounds),
             "candidates": one.traffic.header.candidates_a_turn,
         }
-        yield series_point(one.factors, {"service_ms": taken[str(number)]}, figures)
+        yield series_point(one.factors, {"service_ms": taken[one.key]}, figures)
 
 
 def _asking(one: _Contender) -> Callable[[int], float]:
@@ -122,12 +129,12 @@ def variant(
     return seal_artifact(folder, name=name, kind="cross-encoder", recipe=recipe)
 
 
-def tokens_a_pair(traffic: Traffic, model: Artifact) -> float:
-    """Mean tokens of a pair as the model reads them, of the first questions."""
+def tokens_a_pair(traffic: Traffic, model: Artifact, questions: int) -> float:
+    """Mean tokens of a pair as the model reads them, of the first so many questions."""
     tokenizer_json = (model.folder / "tokenizer.json").read_text(encoding="utf-8")
     encoder = TextEncoder(tokenizer_json, model.manifest.recipe)
     lengths = [
         encoder.pairs(asked.query, [traffic.texts[at] for at in asked.texts]).lengths
-        for asked in traffic.questions[:5]
+        for asked in traffic.questions[:questions]
     ]
     return float(np.mean(np.concatenate(lengths)))

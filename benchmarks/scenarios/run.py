@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.machine import load_average, this_machine
 from benchmarks.points import FORMAT, Point, Scenario, SuiteResult
 from benchmarks.results import Absent
-from benchmarks.scenarios import budget, cache, cost, funnel, memory, saturation, start, swap
+from benchmarks.scenarios import budget, cache, cost, funnel, memory, saturation, start, stock, swap
 from benchmarks.scenarios.ground import Ground
 from rerank_client import RerankClient
 from rerank_core.artifact import open_named
@@ -30,6 +30,7 @@ class Question(StrEnum):
     START = "start"
     SWAP = "swap"
     FUNNEL = "funnel"
+    STOCK = "stock"
     MEMORY = "memory"
 
 
@@ -41,6 +42,7 @@ _ASKED: Mapping[Question, tuple[Callable[[Ground], Iterator[Point]], str]] = {
     Question.START: (start.points, start.ABOUT),
     Question.SWAP: (swap.points, swap.ABOUT),
     Question.FUNNEL: (funnel.points, funnel.ABOUT),
+    Question.STOCK: (stock.points, stock.ABOUT),
     Question.MEMORY: (memory.points, memory.ABOUT),
 }
 QUICK = (
@@ -107,7 +109,17 @@ def measure(
                 tell(f"{name}: {error}")
                 keep(result)
                 continue
-            scenario = Scenario(name, about, before, load_average(), points)
+            scenario = Scenario(
+                name,
+                about,
+                before,
+                load_average(),
+                points,
+                result.machine.commit,
+                plan.data.resolve().name,
+                plan.candidates,
+                plan.quick,
+            )
             result = _with(result, scenario)
             keep(result)
             show(scenario)

@@ -78,7 +78,7 @@ def _loads(ground: Ground, alone: LoadPlan, http: str) -> Iterator[_Load]:
     # The cost model and the allocator learn from the first ones.
     ground.hold(alone, asked)
     idle = ground.hold(alone, asked)
-    four = replace(alone, callers=_CALLERS)
+    four = replace(alone, callers=_CALLERS, duration_s=ground.pick(12, _SETTLE_S))
     capacity_qps = ground.hold(four, asked).reached_qps
     budget_ms = _STEP_MS * math.ceil(_BUDGET_IN_SERVICE_TIMES * median(idle.service_ms) / _STEP_MS)
 

@@ -13,7 +13,7 @@ import grpc
 from benchmarks.engine.folders import copy_model
 from benchmarks.load.plan import LoadPlan
 from benchmarks.load.run import Bodies
-from benchmarks.load.samples import LoadRun
+from benchmarks.load.samples import LoadRun, Sample
 from benchmarks.points import Point, load_point
 from benchmarks.scenarios.ground import NO_CACHE, Ground
 from benchmarks.serving import Sidecar
@@ -22,10 +22,10 @@ from rerank_core.artifact import seal_artifact
 from rerank_proto.rerank.v1 import rerank_pb2 as pb
 
 ABOUT = (
-    "Titles at a constant rate, half of the capacity. A third into the run the settings name "
+    "Titles, Poisson arrivals at half of the capacity. A third into the run the settings name "
     "another folder (the same weights under another hash) and the server is told to reload; "
-    "loading, checking and warming go on beside the traffic. Points are requests that were due "
-    "before, during and after."
+    "loading, checking and warming go on beside the traffic. Points are requests that were "
+    "answered before, those under way at some moment of it, and those sent after."
 )
 
 _SHARE = 0.5
@@ -72,38 +72,35 @@ def points(ground: Ground) -> Iterator[Point]:
         "resident_most_bytes": float(most_bytes),
         "swapped": float(swap.error == ""),
     }
-    for phase, low, high in (
-        ("before", 0.0, swap.began_s),
-        ("during", swap.began_s, swap.ended_s),
-        ("after", swap.ended_s, run_s),
-    ):
-        part = LoadRun(
-            run.plan,
-            run.capacity_qps,
-            tuple(one for one in run.samples if low <= one.intended_s < high),
-        )
+    began_s, ended_s = swap.began_s - run.began_s, swap.ended_s - run.began_s
+    phases: dict[str, list[Sample]] = {"before": [], "during": [], "after": []}
+    for one in run.samples:
+        phase = "before" if one.done_s < began_s else "after" if one.sent_s > ended_s else "during"
+        phases[phase].append(one)
+    for phase, samples in phases.items():
+        part = LoadRun(run.plan, run.capacity_qps, tuple(samples))
         point = load_point(part, {"phase": phase}, ground.candidates)
         figures = {
             name: value for name, value in point.figures.items() if not name.endswith("_qps")
         }
-        yield replace(point, figures=figures | shared, faults=(swap.error,) if swap.error else ())
+        failed = (swap.error,) if swap.error else ()
+        yield replace(point, figures=figures | shared, faults=point.faults + failed)
 
 
 class _Swap(threading.Thread):
-    """Waits, names the other folder, calls Reload. Times in seconds since it was started."""
+    """Waits, names the other folder, calls Reload. Times are of `time.perf_counter`."""
 
     def __init__(self, sidecar: Sidecar, config: Path, folder: Path, after_s: float) -> None:
         super().__init__(daemon=True)
         self._sidecar, self._config, self._folder = sidecar, config, folder
         self._after_s = after_s
-        self.began_s = self.ended_s = after_s
+        self.began_s = self.ended_s = 0.0
         self.error = ""
 
     def run(self) -> None:
-        began = time.perf_counter()
         time.sleep(self._after_s)
         _name(self._config, self._folder)
-        self.began_s = time.perf_counter() - began
+        self.began_s = time.perf_counter()
         with grpc.insecure_channel(self._sidecar.target) as channel:
             call = channel.unary_unary(
                 _RELOAD,
@@ -114,7 +111,7 @@ class _Swap(threading.Thread):
                 call(pb.ReloadRequest(), timeout=60)
             except grpc.RpcError as error:
                 self.error = f"the reload failed: {error}"
-        self.ended_s = time.perf_counter() - began
+        self.ended_s = time.perf_counter()
 
 
 def _name(config: Path, folder: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.load.arrivals import shaped
+from benchmarks.load.arrivals import check_shape
 from benchmarks.workload.traffic import FORMAT, Header, Question, Traffic, Turn
 from rerank_core.errors import ConfigError
 from rerank_core.measures import BeirFolder
@@ -51,6 +51,7 @@ class Wish:
             raise ConfigError(f"kind is {self.kind!r}; it may be {', '.join(KINDS)}")
         if min(self.turns, self.questions, *self.candidates) < 1:
             raise ConfigError("turns, questions and candidates must be 1 or more")
+        check_shape(self.shape)
         if self.zipf < 0 or not 0 <= self.batch_share <= 1:
             raise ConfigError("zipf must be 0 or more, a share of 0 to 1")
 
@@ -132,8 +133,10 @@ class _Index:
 
 
 def _turns(wish: Wish, random: np.random.Generator) -> tuple[Turn, ...]:
-    # A tenth more, since Poisson may give fewer; the last ones are left out.
-    arrivals = shaped(1.0, 1.1 * wish.turns + 100, wish.shape, wish.seed)[: wish.turns]
+    # Poisson arrivals, of which so many came: independent of each other, in the shape's density.
+    ends = np.concatenate([[0.0], np.cumsum(wish.shape)]) / sum(wish.shape)
+    edges = np.linspace(0.0, wish.turns, len(ends))
+    arrivals = np.interp(np.sort(random.random(wish.turns)), ends, edges).tolist()
     if wish.zipf:
         weights = 1 / np.arange(1, wish.questions + 1) ** wish.zipf
         order = random.choice(wish.questions, len(arrivals), p=weights / weights.sum())

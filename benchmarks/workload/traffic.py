@@ -82,7 +82,7 @@ class Traffic:
 
     def arrivals_s(self, rate_qps: float, duration_s: float) -> list[float]:
         """Seconds of the turns at a mean rate; from its beginning again where it is too short."""
-        length = self.turns[-1].at
+        length = max(self.turns[-1].at, float(len(self.turns)))
         times = []
         for begin in range(int(duration_s * rate_qps / length) + 1):
             times += [(begin * length + turn.at) / rate_qps for turn in self.turns]

@@ -179,8 +179,10 @@ class Turnstile:
             headroom = self._headroom if ticket is newcomer else self._headroom / _HEADROOM
             ends = now + (ends - now) * headroom
             if ends > ticket.deadline and not ticket.partial:
-                self._refuse(ticket)
-                continue
+                if ticket is not newcomer or not _waits_little(ticket, now, at):
+                    self._refuse(ticket)
+                    continue
+                ticket.partial = True  # nobody is before it, so a part is better than nothing
             kept.append(ticket)
             at += took_s
         self._waiting = kept
@@ -267,3 +269,7 @@ class Turnstile:
 
     def _batch_ms(self) -> float:
         return sum(ticket.left_ms for ticket in self._inside if ticket.priority is Priority.BATCH)
+
+
+def _waits_little(ticket: Ticket, now: float, begins: float) -> bool:
+    return begins - now <= _PARTIAL_WAIT * (ticket.deadline - now)

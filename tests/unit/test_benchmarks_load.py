@@ -103,17 +103,18 @@ def test_the_warm_up_is_left_out():
 
 
 def test_goodput_counts_what_is_whole_and_in_time():
-    """Of four counted ones the late, the degraded and the failed are none: 1 in 19.8 seconds."""
+    """Of five the late, the degraded, the failed and what came later are none: 1 in 19.8 s."""
     samples = [
         Sample(5.0, 5.0, 5.05, "full"),
         Sample(6.0, 6.0, 6.101, "full"),
+        Sample(21.98, 21.98, 22.02, "full"),  # after the last counted second
         Sample(7.0, 7.0, 7.01, "degraded", "DEADLINE"),
         Sample(8.0, 8.0, 8.01, "error", "UNAVAILABLE"),
     ]
     run = run_of(samples)
     assert run.goodput_qps == pytest.approx(1 / 19.8)
-    assert run.outcomes == {"full": 2, "degraded": 1, "error": 1}
-    assert len(run.latencies_ms) == 3
+    assert run.outcomes == {"full": 3, "degraded": 1, "error": 1}
+    assert len(run.latencies_ms) == 4
 
 
 def test_no_percentile_that_the_sample_cannot_support():
@@ -146,10 +147,15 @@ def test_a_client_without_reserve_is_a_fault():
 
 
 def test_a_queue_that_grows_is_a_fault():
-    """Medians of the halves 20 and 30 ms apart from each other; of 20 and 22 not."""
-    assert drifts([20.0] * 50 + [30.0] * 50)
-    assert not drifts([20.0] * 50 + [22.0] * 50)
-    assert not drifts([20.0, 90.0])
+    """Medians of the halves 20 and 30 ms apart from each other; of 20 and 22 not.
+
+    Of slices each has its halves: three that all rise are no steady load.
+    """
+    assert drifts([[20.0] * 50 + [30.0] * 50])
+    assert not drifts([[20.0] * 50 + [22.0] * 50])
+    assert not drifts([[20.0, 90.0]])
+    assert drifts([[20.0] * 5 + [30.0] * 5] * 3)
+    assert not drifts([[20.0] * 10, [30.0] * 10, [20.0] * 10])
 
 
 def test_a_run_without_a_request_is_a_fault():

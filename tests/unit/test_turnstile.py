@@ -205,13 +205,31 @@ async def test_more_than_fits_is_let_in_where_it_need_not_wait(scene):
 
 
 async def test_late_ends_make_it_more_careful(scene):
-    """100 ms that took longer than their 120: the next 100 need 100 x 1.15 x 1.1 = 126.5."""
+    """100 ms that took longer than their 120: behind 40, 100 need 140 x 1.15 x 1.1 = 177.1."""
     await scene.come("late", work_ms=100, budget_ms=120)
     scene.ticket.late = True
     await scene.leave("late", after_ms=121)
-    await scene.come("too tight", work_ms=100, budget_ms=126)
-    await scene.come("in time", work_ms=100, budget_ms=127)
+    await scene.come("before", work_ms=40, budget_ms=1000)
+    await scene.come("too tight", work_ms=100, budget_ms=177)
+    await scene.come("in time", work_ms=100, budget_ms=178)
     assert scene.refused("too tight")
+    assert not scene.refused("in time")
+
+
+async def test_nobody_is_refused_by_a_server_that_has_nothing_to_do(scene):
+    """100 in 101 ms is too tight, but nobody is before it: it may be cut at its deadline, no worse.
+
+    What it teaches is known already, so its late end makes nobody else wait.
+    """
+    await scene.come("late", work_ms=100, budget_ms=120)
+    scene.ticket.late = True
+    await scene.leave("late", after_ms=121)
+    await scene.come("tight", work_ms=100, budget_ms=101)
+    assert scene.entered == ["late", "tight"]
+    scene.ticket.late = True
+    await scene.leave("tight", after_ms=102)
+    await scene.come("before", work_ms=40, budget_ms=1000)
+    await scene.come("in time", work_ms=100, budget_ms=178)
     assert not scene.refused("in time")
 
 
