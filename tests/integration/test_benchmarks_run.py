@@ -82,6 +82,39 @@ def test_scenarios_end_to_end(shop, model, tmp_path):
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
+def test_cache_swap_and_funnels_end_to_end(shop, model, tmp_path):
+    """On real clusters, the stock rerank on OpenSearch 2.19.1."""
+    out = tmp_path / "suite.json"
+    words = ("run", "cache", "swap", "funnel", "stock", "--quick", "--data", shop)
+    done = run(*words, "--model", model, "--candidates", "20", "--out", out)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert "absent" not in summary, done.stdout
+    result = read_suite(out)
+    off, on = result.scenario("cache").points
+    assert off.figures["hit_share"] == 0.0
+    # A question that comes again was scored before, unless it is still in work.
+    assert on.figures["hit_share"] > 0.5 * on.figures["repeated_share"] > 0
+    phases = {one.factors["phase"]: one for one in result.scenario("swap").points}
+    assert list(phases) == ["before", "during", "after"]
+    assert phases["before"].figures["requests"] > 0
+    assert phases["after"].figures["requests"] > 0
+    assert all(one.figures["swapped"] == 1.0 for one in phases.values())
+    assert [one.factors["depth"] for one in result.scenario("funnel").points] == [100.0, 30.0]
+    stock = [
+        (one.factors["rerank"], one.factors["depth"]) for one in result.scenario("stock").points
+    ]
+    ways = ("none", "stock", "frontend")
+    assert stock == [(way, depth) for depth in (100.0, 30.0) for way in ways]
+    for point in result.scenario("stock").points:
+        if point.factors["rerank"] != "none":
+            assert point.figures["same_top10_share"] == 1.0, "HTTP and gRPC rank alike"
+    for one in result.scenarios:
+        assert (one.data, one.candidates, one.quick) == ("shop", 20, True)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
 def test_saturation_counts_what_is_whole_and_in_time(shop, model, tmp_path):
     """One idle caller, a closed loop, five open loops to ten times capacity, two without budget."""
     out = tmp_path / "suite.json"
@@ -98,7 +131,8 @@ def test_saturation_counts_what_is_whole_and_in_time(shop, model, tmp_path):
         figures = point.figures
         shares = [figures[f"{name}_share"] for name in ("full", "degraded", "error")]
         assert sum(shares) == pytest.approx(1, abs=0.001)
-        assert figures["goodput_qps"] <= figures["reached_qps"] + 0.01
+        # By when they came against by when they were sent: a few at either end.
+        assert figures["goodput_qps"] <= 1.2 * figures["reached_qps"] + 0.5
         assert len(point.series["latency_ms"]) == len(point.series["scored_share"])
 
 
