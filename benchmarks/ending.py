@@ -1,7 +1,7 @@
 """How every command of `python -m benchmarks` ends: exit codes, and where it writes.
 
 0; 1: failed; 2: an option, the data or a model must be mended; 3: slower than allowed; 4: the
-cluster; 130: interrupted.
+cluster; 5: undecided; 130: interrupted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rerank_core.errors import ClusterError, ConfigError, InputError, RerankErro
 
 DATA = "RERANK_DATA"
 FIRST_SET = "icecat"
-MEND, SLOWER, CLUSTER, INTERRUPTED = 2, 3, 4, 130
+MEND, SLOWER, CLUSTER, UNDECIDED, INTERRUPTED = 2, 3, 4, 5, 130
 
 _WIDTH_IN_A_FILE = 160
 

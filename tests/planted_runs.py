@@ -23,7 +23,7 @@ from rerank_core.records import to_json
 
 _ROOT = Path(__file__).parents[1]
 _RUNS = ("sleep", "lock", "packing", *(f"nothing {number}" for number in range(10)))
-_ROUNDS = 10
+_ROUNDS = 16
 _CANDIDATES = 15
 
 
@@ -46,11 +46,15 @@ def main(out: Path) -> None:
                 tell=lambda _: None,
             )
         runs[name] = [
-            {key: [round(ms, 2) for ms in times] for key, times in to_json(one).items()}
+            {
+                "block": one.block,
+                "reference_ms": [round(ms, 2) for ms in one.reference_ms],
+                "this_ms": [round(ms, 2) for ms in one.this_ms],
+            }
             for one in result.rounds
         ]
         sys.stderr.write(f"{name}: {judge(result.rounds, 0.05)}, load {os.getloadavg()}\n")
-        head = {"format": 1, "machine": to_json(this_machine()), "candidates": _CANDIDATES}
+        head = {"format": 2, "machine": to_json(this_machine()), "candidates": _CANDIDATES}
         rows = ",\n".join(f"{json.dumps(key)}: {json.dumps(made)}" for key, made in runs.items())
         text = json.dumps(head, indent=1)[:-2] + f',\n "runs": {{\n{rows}\n}}}}\n'
         out.write_text(text, encoding="utf-8")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
+from functools import cache
 
 from benchmarks.load.plan import LoadPlan
 from benchmarks.load.samples import LoadRun, Sample
@@ -16,13 +18,26 @@ SERVICE_MS = 100.0
 BUDGET_MS = 400.0
 
 
-def made_run(rate_qps, latency_ms, *, callers=0, count=200, full=1.0, seed=1):
-    """Latencies spread by a tenth; the first `full` share of each ten is whole."""
+def made_run(
+    rate_qps,
+    latency_ms,
+    *,
+    callers=0,
+    count=200,
+    full=1.0,
+    seed=1,
+    seconds=30.0,
+    budget_ms=BUDGET_MS,
+):
+    """Latencies spread by a tenth; the first `full` share of each ten is whole.
+
+    Of the seconds a tenth is warm-up; the samples are spread over the rest.
+    """
     dice = random.Random(seed)
-    plan = LoadPlan("t", "grpc", "titles x 100", rate_qps, 30.0, BUDGET_MS, callers=callers)
+    plan = LoadPlan("t", "grpc", "titles x 100", rate_qps, seconds, budget_ms, callers=callers)
     samples = []
     for number in range(count):
-        at = 3.0 + 27.0 * number / count
+        at = 0.1 * seconds + 0.9 * seconds * number / count
         took_s = latency_ms * dice.uniform(0.9, 1.1) / 1e3
         whole = number % 10 < 10 * full
         outcome, detail = ("full", "") if whole else ("degraded", "OVERLOAD")
@@ -34,14 +49,10 @@ def loaded(loop, run, **factors):
     point = load_point(run, {"candidates": 100.0, "loop": loop, **factors}, 100)
     offered = {"offered_qps": run.plan.rate_qps} if run.plan.open_loop else {}
     offered |= {"budget_ms": run.plan.budget_ms}
-    return Point(
-        {name: one if isinstance(one, str) else float(one) for name, one in point.factors.items()},
-        point.series,
-        point.figures | offered,
-        point.histograms,
-    )
+    return replace(point, figures=point.figures | offered)
 
 
+@cache
 def made_result(slower=1.0, seed=1):
     """Everything takes `slower` times as long as 100 ms for 100 titles of 25 tokens."""
     dice = random.Random(seed)
@@ -53,16 +64,24 @@ def made_result(slower=1.0, seed=1):
         figures = {"candidates": candidates, "tokens_a_pair": tokens}
         return series_point(factors, {"service_ms": times(ms)}, figures)
 
+    def open_run(rate_qps, latency_ms, **how):
+        """As many as the rate says, in a hundred seconds of which ninety count."""
+        count = round(90 * rate_qps)
+        return made_run(rate_qps, slower * latency_ms, count=count, seed=seed, seconds=100.0, **how)
+
+    patient = {"seed": seed, "budget_ms": 120_000.0}
+    four = made_run(0.0, slower * 400, callers=4, count=round(270 / slower), **patient)
     saturation = [
-        loaded("closed", made_run(0.0, slower * 100, callers=1, seed=seed), callers=1),
-        loaded("closed", made_run(0.0, slower * 400, callers=4, seed=seed), callers=4),
+        loaded("closed", made_run(0.0, slower * 100, callers=1, **patient), callers=1),
+        loaded("closed", four, callers=4),
     ]
-    for share, latency, full in ((0.5, 130, 1.0), (0.8, 250, 1.0), (1.0, 350, 0.8), (2.0, 380, 0.5),
-                                 (10.0, 390, 0.1)):  # fmt: skip
-        run = made_run(share * CAPACITY_QPS, slower * latency, full=full, seed=seed)
+    for share, latency, full in ((0.5, 130, 1.0), (0.8, 250, 1.0), (1.0, 300, 0.8), (2.0, 300, 0.5),
+                                 (10.0, 300, 0.1)):  # fmt: skip
+        run = open_run(share * CAPACITY_QPS, latency, full=full)
         saturation.append(loaded("open", run, share=share))
-    run = made_run(15.0, slower * 4000, seed=seed)
-    saturation.append(loaded("open, no budget", run, share=1.5))
+    for share, latency in ((0.5, 150), (0.8, 300), (1.5, 4000)):
+        run = open_run(share * CAPACITY_QPS, latency, budget_ms=120_000.0)
+        saturation.append(loaded("open, no budget", run, share=share))
     costs = [
         *(
             cost({"varied": "candidates", "candidates": n}, 2 + 0.98 * n, candidates=n)

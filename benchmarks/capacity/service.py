@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import fmean, median
 
 import numpy as np
+from scipy import stats
 from scipy.optimize import nnls
 
 from benchmarks.points import Point, SuiteResult
 from rerank_core.errors import ConfigError
 
+# Ten lie beyond the 99th percentile, or it is the luck of a few.
+_SUPPORTED = 1000
+
 
 @dataclass(frozen=True)
 class ServiceModel:
-    """Milliseconds of a request alone on a replica.
+    """Mean milliseconds of a request alone on a replica.
 
     ``(constant + pairs x (a_pair + a_token x tokens + a_square x tokens^2)) x layers x cores``,
     where cores follow Amdahl's law: a serial part, and one that all cores share.
@@ -35,9 +39,18 @@ class ServiceModel:
     fp32: float
     """Time in fp32 by that of the default path."""
     spread: tuple[float, ...]
-    """Service times of one caller alone by their mean: how requests differ from each other."""
+    """Service times of one caller alone by their mean: how requests differ (`spread_of`)."""
+    samples: int
+    """Service times that the spread was made from."""
     worst_error: float
     """Of the fit, at the points it was made from, as a share of what was measured."""
+    faulted: tuple[str, ...] = ()
+    """Points with faults that it rests on."""
+
+    @property
+    def tail_measured(self) -> bool:
+        """Whether the samples support a p99; else its tail is a fitted lognormal's."""
+        return self.samples >= _SUPPORTED
 
     def service_ms(
         self, candidates: float, tokens: float, cores: int, factor: float = 1.0
@@ -66,26 +79,49 @@ class ServiceModel:
             for name in ("candidates", "tokens", "threads", "layers", "path")
         }
         terms, worst = _fit(by["candidates"] + by["tokens"])
-        one, all_cores = (_ms(point) for point in by["threads"])
-        layers = {int(float(point.factors["layers"])): _ms(point) for point in by["layers"]}
+        one, all_cores = by["threads"]
+        layers = {int(float(point.factors["layers"])): point for point in by["layers"]}
         whole = layers[max(layers)]
-        paths = {str(point.factors["path"]): _ms(point) for point in by["path"]}
+        paths = {str(point.factors["path"]): point for point in by["path"]}
         alone = next(one for one in saturation.points if one.factors.get("callers") == 1)
-        samples = np.array(alone.series["service_ms"])
+        samples = alone.series["service_ms"]
         return cls(
             *terms,
-            serial=_serial(one, all_cores, result.machine.cores),
+            serial=_serial(paired_ratio(all_cores, one), result.machine.cores),
             measured_cores=result.machine.cores,
             tokens_a_pair=by["threads"][0].figures["tokens_a_pair"],
-            layers={count: ms / whole for count, ms in sorted(layers.items())},
-            fp32=paths["fp32"] / paths["default"],
-            spread=tuple((samples / samples.mean()).tolist()),
+            layers={count: paired_ratio(one, whole) for count, one in sorted(layers.items())},
+            fp32=paired_ratio(paths["fp32"], paths["default"]),
+            spread=spread_of(samples),
+            samples=len(samples),
             worst_error=worst,
+            faulted=tuple(one.name for one in (*cost.points, alone) if one.faults),
         )
 
 
+def spread_of(samples_ms: Sequence[float]) -> tuple[float, ...]:
+    """Times by their mean, so that theirs is 1.
+
+    From a thousand on, those measured. Of fewer, a thousand quantiles of a lognormal with the mean
+    and deviation of their logarithms: one outlier of fifty would be the whole p99 otherwise.
+    """
+    times = np.asarray(samples_ms, np.float64)
+    if len(times) < _SUPPORTED:
+        logs = np.log(times)
+        at = (np.arange(_SUPPORTED) + 0.5) / _SUPPORTED
+        times = np.exp(logs.mean() + logs.std() * stats.norm.ppf(at))
+    return tuple((times / times.mean()).tolist())
+
+
+def paired_ratio(point: Point, base: Point) -> float:
+    """Median ratio of times of one round each: both saw the same mood of the machine, and texts."""
+    times, others = point.series["service_ms"], base.series["service_ms"]
+    return median(one / other for one, other in zip(times, others, strict=True))
+
+
 def _ms(point: Point) -> float:
-    return median(point.series["service_ms"])
+    # A queue is as long as the mean makes it.
+    return fmean(point.series["service_ms"])
 
 
 def _fit(points: list[Point]) -> tuple[tuple[float, float, float, float], float]:
@@ -104,9 +140,9 @@ def _fit(points: list[Point]) -> tuple[tuple[float, float, float, float], float]
     return (constant, a_pair, a_token, a_square), error
 
 
-def _serial(one_ms: float, all_ms: float, cores: int) -> float:
-    """Amdahl's serial share from the times on one core and on all; between none and all."""
+def _serial(ratio: float, cores: int) -> float:
+    """Amdahl's serial share from the time on all cores by that on one; between none and all."""
     if cores < 2:
         return 0.0
-    share = (all_ms / one_ms - 1 / cores) / (1 - 1 / cores)
+    share = (ratio - 1 / cores) / (1 - 1 / cores)
     return min(max(share, 0.0), 1.0)

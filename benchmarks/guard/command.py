@@ -10,10 +10,17 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.ending import SLOWER, console, data_of_environment, notes, told_errors
+from benchmarks.ending import (
+    SLOWER,
+    UNDECIDED,
+    console,
+    data_of_environment,
+    notes,
+    told_errors,
+)
 from benchmarks.guard.builds import reference_build
 from benchmarks.guard.run import take_turns
-from benchmarks.guard.verdict import judge
+from benchmarks.guard.verdict import LEAST_BLOCKS, Ratio, judge
 from benchmarks.results import require_writable, write_result
 from benchmarks.serving import Build
 from benchmarks.workload.draw import Wish, draw
@@ -29,17 +36,20 @@ def guard(
         Path | None, typer.Option(help="BEIR folder. Default: $RERANK_DATA, or icecat in it.")
     ] = None,
     model: Annotated[str, typer.Option(help="Cross-encoder: student, or a folder.")] = "student",
-    rounds: Annotated[int, typer.Option(min=1, help="Of four requests each.")] = 40,
+    rounds: Annotated[
+        int, typer.Option(min=LEAST_BLOCKS, help="Of four requests each, in eight blocks.")
+    ] = 40,
     candidates: Annotated[int, typer.Option(min=1, help="Products a query.")] = 50,
     threshold: Annotated[
         float, typer.Option(min=0, help="Slower by less is none of its business.")
     ] = 0.05,
     out: Annotated[Path | None, typer.Option(help="JSON file for the raw rounds.")] = None,
 ) -> None:
-    """This build beside a reference build in the same run; exit code 3 where it is slower.
+    """This build beside a reference build in one run; exit code 3: slower, 5: not decided.
 
     Both serve the same model side by side and answer in turns, so that both share the machine's
-    moods; no clock is compared with one of another day.
+    moods; no clock is compared with one of another day. Both are started anew eight times. Where it
+    is not decided, more rounds or an idle machine may decide it.
     """
     progress = notes()
     with told_errors(), tempfile.TemporaryDirectory(prefix="rerank-guard-") as made:
@@ -63,12 +73,18 @@ def guard(
             write_result(result, out)
     verdict = judge(result.rounds, threshold)
     console().print(
-        f"{verdict.word}: {verdict.ratio:.3f} x the time of {reference}, 99 % interval "
-        f"{verdict.low:.3f}..{verdict.high:.3f}, {verdict.rounds} rounds, threshold "
-        f"{threshold:.0%}; load {result.load_before[0]:.1f} before",
+        f"{verdict.word}, beside {reference}: median of rounds {_told(verdict.median)}, summed "
+        f"times {_told(verdict.mean)}, both intervals together 99 %, {verdict.rounds} rounds in "
+        f"{verdict.blocks} blocks, threshold {threshold:.0%}; load {result.load_before[0]:.1f} "
+        "before",
         soft_wrap=True,
         markup=False,
     )
     print(json.dumps(asdict(verdict), separators=(",", ":")))  # noqa: T201  the answer
-    if verdict.word == "slower":
-        raise typer.Exit(SLOWER)
+    code = {"slower": SLOWER, "undecided": UNDECIDED}.get(verdict.word)
+    if code is not None:
+        raise typer.Exit(code)
+
+
+def _told(ratio: Ratio) -> str:
+    return f"{ratio.ratio:.3f} ({ratio.low:.3f}..{ratio.high:.3f})"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 from rich.table import Table
 
 from benchmarks.ending import MEND, SLOWER, console, notes, told_errors
 from benchmarks.points import read_suite
-from benchmarks.report.changes import Change, changes
+from benchmarks.report.changes import REGRESSIONS, Change, Word, changes, not_asked
 from benchmarks.report.page import page
 from benchmarks.report.readme import block, put
 from benchmarks.results import read_result, require_writable
@@ -25,39 +25,48 @@ def compare(
     after: Annotated[Path, typer.Argument(help="Another, of the same machine.")],
     threshold: Annotated[float, typer.Option(min=0, help="A change by less is none.")] = 0.10,
 ) -> None:
-    """Two result files, point by point; exit code 3 where a point became slower.
+    """Two result files, point by point; exit code 3 where one became slower or worse, or is gone.
 
-    Slower: significant after Holm's correction over all points, and by more than the threshold. Two
-    files were made at different times: what the machine did then is in them. `guard` measures both
-    builds in one run.
+    Slower, or worse in what is reranked whole and in time: significant after Holm's correction over
+    the scenario, and by more than the threshold. Two files were made at different times: what the
+    machine did then is in them. `guard` measures both builds in one run.
     """
     with told_errors():
-        found = changes(read_suite(before), read_suite(after), threshold)
+        old, new = read_suite(before), read_suite(after)
+        found = changes(old, new, threshold)
     answers = console()
     answers.print(_table(found))
-    slower = [one for one in found if one.word == "slower"]
-    line = {
-        word: sum(one.word == word for one in found)
-        for word in ("slower", "faster", "same", "too few")
-    }
+    for name in not_asked(old, new):
+        notes().print(f"not compared: {name}, which {after} does not have", markup=False)
+    faulted = sum(one.word == "faulted" for one in found)
+    if faulted:
+        notes().print(f"{faulted} points have faults in either file and decide nothing")
+    line = {word: sum(one.word == word for one in found) for word in get_args(Word)}
     print(json.dumps(line, separators=(",", ":")))  # noqa: T201  the answer
-    if slower:
+    if any(one.word in REGRESSIONS for one in found):
         raise typer.Exit(SLOWER)
 
 
 def _table(found: list[Change]) -> Table:
-    table = Table(title="medians, ms", title_justify="left")
+    table = Table(
+        title="medians of ms, shares, answers a second; ratio: after by before",
+        title_justify="left",
+    )
     for name in ("scenario", "point", "of"):
         table.add_column(name)
     for name in ("before", "after", "ratio", "95 %", "p (Holm)", ""):
         table.add_column(name, justify="right")
     for one in found:
+        if not one.of:
+            table.add_row(one.scenario, one.point, *("",) * 6, one.word)
+            continue
+        digits = 3 if one.of == "share kept" else 1
         table.add_row(
             one.scenario,
             one.point,
-            one.series.removesuffix("_ms"),
-            f"{one.before_ms:.1f}",
-            f"{one.after_ms:.1f}",
+            one.of,
+            f"{one.before:.{digits}f}",
+            f"{one.after:.{digits}f}",
             f"{one.ratio:.3f}",
             f"{one.low:.2f}..{one.high:.2f}",
             f"{one.p_value:.2g}",

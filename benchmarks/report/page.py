@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
 
-from benchmarks.points import Scenario, SuiteResult
+from benchmarks.points import Point, Scenario, SuiteResult
 from benchmarks.report import plots
-from benchmarks.report.knee import knee, loads
+from benchmarks.report.knee import capacity, knee, loads
+from benchmarks.report.whole import full_figures, is_load, kept_of
 from benchmarks.results import EngineResult
 
 _TITLE = "Latency of the sidecar"
 _TERMS = (
     "Latency counts from when a request should have been sent, service time from when it was. "
-    "Goodput counts answers that are reranked whole and in time. No percentile is shown that fewer "
-    "than ten samples lie beyond. Raw samples are in the result file."
+    "Goodput counts answers that are reranked whole and in time. Percentiles called full are of "
+    "the answers that were reranked whole; their share stands beside them. No percentile is "
+    "shown that fewer than ten samples lie beyond. A row with † is not to be believed, its "
+    "last column says why. Raw samples are in the result file."
 )
 _STYLE = """
 :root { color-scheme: light; }
@@ -32,35 +35,37 @@ td.why { color: #a33; } details { margin: .5rem 0; } .wide { overflow-x: auto; }
 # A table's figures, by scenario; the rest is in the file.
 _FIGURES = {
     "saturation": (
-        "offered_qps",
         "reached_qps",
         "goodput_qps",
+        "goodput_least_qps",
+        "goodput_most_qps",
+        "kept_share",
         "full_share",
         "degraded_share",
         "error_share",
-        "latency_p50_ms",
-        "latency_p90_ms",
-        "latency_p95_ms",
-        "latency_p99_ms",
-        "service_p50_ms",
+        "full_p50_ms",
+        "full_p90_ms",
+        "full_p95_ms",
+        "full_p99_ms",
         "lag_p99_ms",
     ),
     "cost": ("candidates", "tokens_a_pair", "service_median_ms", "service_p50_ms"),
     "cache": (
-        "offered_qps",
+        "reached_qps",
+        "goodput_qps",
         "hit_share",
         "repeated_share",
-        "latency_p50_ms",
-        "latency_p90_ms",
-        "latency_p95_ms",
-        "goodput_qps",
+        "full_share",
+        "full_p50_ms",
+        "full_p90_ms",
+        "full_p95_ms",
     ),
     "swap": (
         "requests",
         "full_share",
         "error_share",
-        "latency_p50_ms",
-        "latency_p90_ms",
+        "full_p50_ms",
+        "full_p90_ms",
         "reload_ms",
         "resident_before_bytes",
         "resident_after_bytes",
@@ -87,7 +92,7 @@ def page(result: SuiteResult, engines: Sequence[EngineResult] = ()) -> str:
         f"<p class=about>{_TERMS}</p>",
     ]
     for scenario in result.scenarios:
-        parts += _section(scenario)
+        parts += _section(scenario, machine.commit)
     if result.absent:
         parts.append("<h2>Not measured</h2><ul>")
         parts += [f"<li>{escape(one.name)}: {escape(one.reason)}</li>" for one in result.absent]
@@ -97,9 +102,13 @@ def page(result: SuiteResult, engines: Sequence[EngineResult] = ()) -> str:
     return "\n".join(parts) + "\n</html>\n"
 
 
-def _section(scenario: Scenario) -> Iterator[str]:
+def _section(scenario: Scenario, commit: str) -> Iterator[str]:
     yield f"<h2 id={scenario.name}>{scenario.name}</h2>"
     yield f"<p class=about>{escape(scenario.about)}</p>"
+    with_what = [f"commit {scenario.commit or commit}"]
+    with_what += [f"data {scenario.data}"] if scenario.data else []
+    with_what += ["a quick run"] if scenario.quick else []
+    yield f"<p class=machine>{escape('; '.join(with_what))}</p>"
     yield from (draw(scenario) for draw in _PLOTS.get(scenario.name, ()))
     yield f"<div class=wide>{_table(scenario)}</div>"
     loads_told = ", ".join(
@@ -109,20 +118,27 @@ def _section(scenario: Scenario) -> Iterator[str]:
     yield f"<p class=machine>load average {loads_told} (the benchmark itself included)</p>"
 
 
+def _shown(point: Point) -> dict[str, float]:
+    if not is_load(point):
+        return point.figures
+    return point.figures | full_figures(point) | {"kept_share": kept_of(point).share}
+
+
 def _table(scenario: Scenario) -> str:
+    figures = [_shown(point) for point in scenario.points]
     names = _FIGURES.get(scenario.name) or tuple(
-        dict.fromkeys(name for point in scenario.points for name in point.figures)
+        dict.fromkeys(name for shown in figures for name in shown)
     )
-    names = tuple(name for name in names if any(name in one.figures for one in scenario.points))
+    names = tuple(name for name in names if any(name in shown for shown in figures))
     head = "".join(f"<th>{escape(name.replace('_', ' '))}</th>" for name in names)
     rows = []
-    for point in scenario.points:
-        shown = point.figures
+    for point, shown in zip(scenario.points, figures, strict=True):
         cells = "".join(
             f"<td>{_number(name, shown[name]) if name in shown else ''}</td>" for name in names
         )
         why = escape("; ".join(point.faults + point.warnings))
-        rows.append(f"<tr><td>{escape(point.name)}</td>{cells}<td class=why>{why}</td></tr>")
+        name = escape(point.name) + (" †" if point.faults else "")
+        rows.append(f"<tr><td>{name}</td>{cells}<td class=why>{why}</td></tr>")
     return f"<table><tr><th>point</th>{head}<th></th></tr>{''.join(rows)}</table>"
 
 
@@ -139,27 +155,37 @@ def _saturation_percentiles(scenario: Scenario) -> str:
     for share in (0.5, 0.8, 1.0):
         for one in loads(scenario):
             if one.factors.get("share") == share:
-                named[f"{share:g} of capacity"] = one
+                named[_marked(f"{share:g} of capacity", one)] = one
     for one in scenario.points:
         if one.factors["loop"] == "closed" and one.factors["callers"] != 1:
-            named[f"closed loop of {one.factors['callers']:g}, no budget"] = one
+            named[_marked(f"closed loop of {one.factors['callers']:g}, no budget", one)] = one
         if one.factors["loop"] == "open, no budget":
-            named[f"{one.factors['share']:g} of capacity, no budget"] = one
+            named[_marked(f"{one.factors['share']:g} of capacity, no budget", one)] = one
     return plots.percentile_plot(named)
 
 
+def _marked(name: str, point: Point) -> str:
+    return f"{name} †" if point.faults else name
+
+
 def _knee_told(scenario: Scenario) -> str:
-    turn = knee(scenario)
-    if turn is None:
-        return "<p>At no measured load 99 % were reranked whole and in time.</p>"
+    whole = capacity(scenario)
+    reached = (
+        ""
+        if whole is None
+        else f" Capacity, what four callers reach: {whole.figures['reached_qps']:.2f} a second"
+        f"{' †' if whole.faults else ''}."
+    )
     return (
-        f"<p>The knee: up to {turn.figures['offered_qps']:.2f} a second at least 99 % are reranked "
-        "whole and in time.</p>"
+        "<p>The knee, up to which 99 % are reranked whole and in time, by the 95 % intervals of "
+        f"the shares: {knee(scenario).told}.{reached}</p>"
     )
 
 
 def _cache_percentiles(scenario: Scenario) -> str:
-    return plots.percentile_plot({f"cache {one.factors['cache']}": one for one in scenario.points})
+    return plots.percentile_plot(
+        {_marked(f"cache {one.factors['cache']}", one): one for one in scenario.points}
+    )
 
 
 _PLOTS: dict[str, tuple[Callable[[Scenario], str], ...]] = {

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from benchmarks.engine.tables import compared
-from benchmarks.load.histogram import count, percentile_ms
+from benchmarks.load.histogram import histogram, percentile_ms
 from benchmarks.points import Point, Scenario
 from benchmarks.report.canvas import COLOURS, axes_of, plain_ticks, styled, svg
 from benchmarks.report.knee import knee, loads
+from benchmarks.report.whole import full_figures, whole_ms
 from benchmarks.results import Trial
 from benchmarks.statistics import Spread
 
@@ -22,37 +23,44 @@ _WIDE = 8
 
 
 def saturation_plot(scenario: Scenario) -> str:
-    """Latency and goodput against offered load, with the knee and the budget."""
+    """Latency of whole answers and goodput against load, with the knee and the budget.
+
+    Loads with faults are crosses beside the lines, which leave them out.
+    """
     with styled():
         figure, (left, right) = axes_of(2)
         points = loads(scenario)
-        offered = [one.figures["offered_qps"] for one in points]
+        sound = [one for one in points if not one.faults]
+        faulty = [one for one in points if one.faults]
+        reached = _figures(points, "reached_qps")
         for percent, mark in ((50, "o-"), (90, "s-")):
-            known = [
-                (one.figures["offered_qps"], one.figures[f"latency_p{percent}_ms"])
-                for one in points
-                if f"latency_p{percent}_ms" in one.figures
-            ]
-            left.plot(*zip(*known, strict=True), mark, ms=4, label=f"p{percent}, all answers")
+            left.plot(*_whole(sound, percent), mark, ms=4, label=f"p{percent}, whole answers")
+            left.plot(*_whole(faulty, percent), "x", ms=5, color=COLOURS[5])
         budget = points[0].figures["budget_ms"]
         left.axhline(budget, color="#777777", ls=":", lw=1)
-        left.annotate(f"budget {budget:.0f} ms", (offered[0], budget), (0, 3),
+        left.annotate(f"budget {budget:.0f} ms", (min(reached), budget), (0, 3),
                       textcoords="offset points", color="#555555")  # fmt: skip
         turn = knee(scenario)
         for axes in (left, right):
             axes.set_xscale("log")
-            axes.set_xlabel("offered, requests a second")
-            plain_ticks(axes, offered)
-            if turn is not None:
-                axes.axvline(turn.figures["offered_qps"], color=COLOURS[5], lw=1, ls="--")
+            axes.set_xlabel("requests a second")
+            plain_ticks(axes, reached)
+            for edge in (turn.at_least_qps, turn.below_qps):
+                if edge is not None:
+                    axes.axvline(edge, color=COLOURS[5], lw=1, ls="--")
         left.set_ylim(bottom=0)
         left.set_ylabel("latency, ms")
-        left.set_title("latency against load; dashed: the knee")
+        left.set_title("latency against load; dashed: the knee is at, or between")
         left.legend(loc="lower right")
-        goodput = [one.figures["goodput_qps"] for one in points]
-        right.plot(offered, goodput, "o-", ms=4, label="reranked whole and in time")
-        right.plot(offered, np.minimum(offered, max(goodput)), color="#777777", ls=":", lw=1,
-                   label="as much as was offered")  # fmt: skip
+        right.plot(_figures(sound, "reached_qps"), _figures(sound, "goodput_qps"), "o-", ms=4,
+                   label="reranked whole and in time")  # fmt: skip
+        if faulty:
+            right.plot(_figures(faulty, "reached_qps"), _figures(faulty, "goodput_qps"), "x", ms=5,
+                       color=COLOURS[5], label="not to be believed")  # fmt: skip
+        most = max(_figures(points, "goodput_qps"))
+        ordered = sorted(reached)
+        right.plot(ordered, np.minimum(ordered, most), color="#777777", ls=":", lw=1,
+                   label="as much as was asked")  # fmt: skip
         right.set_ylim(bottom=0)
         right.set_ylabel("goodput, a second")
         right.set_title("goodput against load")
@@ -61,18 +69,25 @@ def saturation_plot(scenario: Scenario) -> str:
         return svg(figure)
 
 
-def percentile_plot(named: Mapping[str, Point], series: str = "latency_ms") -> str:
-    """The distribution by percentile, from HDR histograms, as far as each sample supports it."""
+def _whole(points: Sequence[Point], percent: int) -> tuple[list[float], list[float]]:
+    told = [(one.figures["reached_qps"], full_figures(one)) for one in points]
+    name = f"full_p{percent}_ms"
+    known = [(qps, figures[name]) for qps, figures in told if name in figures]
+    return [qps for qps, _ in known], [ms for _, ms in known]
+
+
+def percentile_plot(named: Mapping[str, Point]) -> str:
+    """Whole answers' latency by percentile, from HDR histograms, as far as each sample goes."""
     with styled():
         figure, (axes,) = axes_of(1)
         drawn: list[float] = []
         for name, point in named.items():
-            encoded = point.histograms[series]
-            total = count(encoded)
-            most = 1 - _BEYOND / total
-            if most <= 0:
+            values_ms = whole_ms(point)
+            total = len(values_ms)
+            if total <= _BEYOND:
                 continue
-            shares = 1 - np.geomspace(1.0, 1 - most, 60)
+            encoded = histogram(values_ms)
+            shares = 1 - np.geomspace(1.0, _BEYOND / total, 60)
             values = [percentile_ms(encoded, 100 * share) for share in shares]
             drawn += values
             axes.plot(1 / (1 - shares), values, lw=1.6, label=f"{name} ({total})")
@@ -82,12 +97,12 @@ def percentile_plot(named: Mapping[str, Point], series: str = "latency_ms") -> s
         shown = [one for one in ticks if one[0] <= high]
         axes.set_xticks([at for at, _ in shown], [label for _, label in shown])
         axes.minorticks_off()
-        if max(drawn) > _WIDE * min(drawn):
+        if drawn and max(drawn) > _WIDE * min(drawn):
             axes.set_yscale("log")
         else:
             axes.set_ylim(bottom=0)
-        axes.set_xlabel("share of answers that are as fast or faster")
-        axes.set_ylabel(f"{series.removesuffix('_ms')}, ms")
+        axes.set_xlabel("share of whole answers that are as fast or faster")
+        axes.set_ylabel("latency, ms")
         axes.set_title("by percentile, each line as far as ten samples lie beyond (samples)")
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
         return svg(figure)

@@ -2,33 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from statistics import median
 from textwrap import fill
 
 from benchmarks.points import Point, Scenario, SuiteResult
-from benchmarks.report.knee import best_goodput, kept_share, knee, loads
+from benchmarks.report.knee import best_goodput, capacity, knee, loads
+from benchmarks.report.whole import full_figures, kept_of
 from rerank_core.errors import ConfigError
 
 BEGIN = "<!-- begin: python -m benchmarks readme --write -->"
 END = "<!-- end -->"
 
 _WIDTH = 105
+_SHARES = (0.5, 0.8, 1.0, 2.0, 10.0)
+_DAGGER = "†"
 
 
 def block(result: SuiteResult, file: str) -> str:
     """Between the marks. Raises `ConfigError` where the result lacks what it tells."""
     machine = result.machine
-    saturation = _scenario(result, "saturation")
+    saturation, start = (_scenario(result, name) for name in ("saturation", "start"))
+    memory = result.scenario("memory")
+    told = [saturation, start, *([memory] if memory else [])]
     processor = machine.processor.partition(", family")[0]
     about = (
         f"{machine.cores} cores of an {processor} ({', '.join(machine.flags)}), {result.model}, "
-        f"{result.numeric_path}, commit {machine.commit}; [raw samples]({file}). Latency counts "
-        "from when a request should have been sent; goodput is what was reranked whole and within "
-        "the budget."
+        f"{result.numeric_path}, {_commits(told, machine.commit)}; [raw samples]({file}). Latency "
+        "counts from when a request should have been sent, percentiles are of the answers that "
+        "were reranked whole; goodput is what was whole and within the budget."
     )
-    loads_told, *table = _loads(saturation)
-    parts = [about, loads_told, "\n".join(table), _rest(result)]
+    parts = [about, _alone(saturation), "\n".join(_table(saturation)), _rest(saturation, start)]
+    faults = _faults(point for scenario in told for point in scenario.points)
+    if memory is not None:
+        parts[-1] += _memory(memory)
+    if faults:
+        parts.append(f"{_DAGGER} not to be believed: {faults}.")
+    parts.append(
+        "[docs/performance.md](docs/performance.md) reads all scenarios, and says what they do not "
+        "show."
+    )
     filled = [part if part.startswith("|") else _filled(part) for part in parts]
     return "\n\n".join([BEGIN, *filled, END])
 
@@ -37,50 +51,81 @@ def _filled(text: str) -> str:
     return fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
-def _loads(saturation: Scenario) -> list[str]:
+def _commits(scenarios: list[Scenario], otherwise: str) -> str:
+    """The one of all, or each with the scenarios that it was measured with."""
+    by: dict[str, list[str]] = {}
+    for one in scenarios:
+        by.setdefault(one.commit or otherwise, []).append(one.name)
+    if len(by) == 1:
+        return f"commit {next(iter(by))}"
+    return "commits " + ", ".join(f"{commit} ({', '.join(names)})" for commit, names in by.items())
+
+
+def _alone(saturation: Scenario) -> str:
     alone = next(one for one in saturation.points if one.factors.get("callers") == 1)
     budget = loads(saturation)[0].figures["budget_ms"]
-    turn = knee(saturation)
-    candidates = alone.factors["candidates"]
-    rows = [
-        f"{candidates:g} titles a query, budget {budget:.0f} ms; alone a request takes "
-        f"{median(alone.series['service_ms']):.0f} ms (median). "
-        + (
-            f"The knee, up to which 99 % are whole and in time: {turn.figures['offered_qps']:.1f} "
-            "a second."
-            if turn
-            else "At no load were 99 % whole and in time."
-        ),
-        "| offered a second | goodput | whole and in time | p50 | p90 |",
-        "|---|---|---|---|---|",
-    ]
-    rows += [
-        f"| {one.figures['offered_qps']:.1f} ({one.factors['share']:g} x capacity) "
-        f"| {one.figures['goodput_qps']:.1f} | {kept_share(one):.0%} "
-        f"| {_ms(one, 'latency_p50_ms')} | {_ms(one, 'latency_p90_ms')} |"
-        for one in loads(saturation)
-        if one.factors["share"] in (0.5, 0.8, 1.0, 2.0, 10.0)
-    ]
-    return rows
-
-
-def _rest(result: SuiteResult) -> str:
-    start = _scenario(result, "start").points[0]
-    best = best_goodput(_scenario(result, "saturation")).figures["goodput_qps"]
-    serving_s = median(start.series["serving_ms"]) / 1e3
-    told = f"Most goodput: {best:.1f} a second. From exec to serving {serving_s:.1f} s"
-    memory = result.scenario("memory")
-    if memory is not None:
-        resident = max(one.figures["resident_bytes"] for one in memory.points) / 2**20
-        told += f"; resident memory at work up to {resident:.0f} MiB"
+    all_at_once = capacity(saturation)
+    at_most = (
+        ""
+        if all_at_once is None
+        else f" Four callers at once reach {all_at_once.figures['reached_qps']:.1f} a second"
+        f"{_mark(all_at_once)}, the capacity."
+    )
     return (
-        f"{told}. [docs/performance.md](docs/performance.md) reads all scenarios, and says what "
-        "they do not show."
+        f"{alone.factors['candidates']:g} titles a query, budget {budget:.0f} ms; alone a request "
+        f"takes {median(alone.series['service_ms']):.0f} ms{_mark(alone)} (median).{at_most} "
+        f"The knee, up to which 99 % are whole and in time: {knee(saturation).told}."
     )
 
 
+def _table(saturation: Scenario) -> list[str]:
+    rows = [
+        "| requests a second | goodput | whole and in time | p50 of whole | p90 of whole |",
+        "|---|---|---|---|---|",
+    ]
+    whole = capacity(saturation)
+    for one in loads(saturation):
+        if one.factors["share"] not in _SHARES:
+            continue
+        reached, goodput = (one.figures[name] for name in ("reached_qps", "goodput_qps"))
+        of = f" ({reached / whole.figures['reached_qps']:.2f} x capacity)" if whole else ""
+        least, most = (one.figures.get(f"goodput_{name}_qps") for name in ("least", "most"))
+        spread = "" if least is None or most is None else f" ({least:.1f} to {most:.1f})"
+        rows.append(
+            f"| {reached:.1f}{of}{_mark(one)} | {goodput:.1f}{spread} | {kept_of(one).share:.0%} "
+            f"| {_ms(one, 'full_p50_ms')} | {_ms(one, 'full_p90_ms')} |"
+        )
+    return rows
+
+
+def _rest(saturation: Scenario, start: Scenario) -> str:
+    best = best_goodput(saturation)
+    most = (
+        "Most goodput: not known, every load has a fault"
+        if best is None
+        else f"Most goodput: {best.figures['goodput_qps']:.1f} a second"
+    )
+    (point, *_) = start.points
+    serving_s = median(point.series["serving_ms"]) / 1e3
+    return f"{most}. From exec to serving {serving_s:.1f} s{_mark(point)}."
+
+
+def _memory(memory: Scenario) -> str:
+    peak = max(memory.points, key=lambda one: one.figures["peak_bytes"])
+    return f" Peak of resident memory: {peak.figures['peak_bytes'] / 2**20:.0f} MiB{_mark(peak)}."
+
+
+def _faults(points: Iterable[Point]) -> str:
+    return "; ".join(dict.fromkeys(why for one in points for why in one.faults))
+
+
+def _mark(point: Point) -> str:
+    return f" {_DAGGER}" if point.faults else ""
+
+
 def _ms(point: Point, name: str) -> str:
-    return f"{point.figures[name]:.0f} ms" if name in point.figures else "too few samples"
+    told = full_figures(point)
+    return f"{told[name]:.0f} ms" if name in told else "too few"
 
 
 def _scenario(result: SuiteResult, name: str) -> Scenario:

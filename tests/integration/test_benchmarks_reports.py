@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -38,7 +39,20 @@ def test_compare_ends_with_a_code_for_ci(files, other, code):
     assert done.returncode == code, done.stderr
     counts = json.loads(done.stdout.splitlines()[-1])
     assert (counts["slower"] > 0) == (code == 3)
-    assert counts["faster"] == 0
+    assert counts["faster"] == counts["better"] == counts["gone"] == 0
+
+
+def test_compare_fails_where_a_point_is_gone(files):
+    """3, too; a scenario that was not asked again is named and nothing else."""
+    whole = made_result()
+    saturation = whole.scenario("saturation")
+    fewer = replace(saturation, points=saturation.points[1:])
+    less = files / "less.json"
+    write_suite(replace(whole, scenarios=(fewer,)), less)
+    done = run("compare", files / "a.json", less)
+    assert done.returncode == 3, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["gone"] == 1
+    assert "not compared: cost" in done.stderr
 
 
 def test_report_writes_one_page(files, tmp_path):
@@ -60,6 +74,9 @@ def test_plan_tells_cores_and_price(files):
     assert fleet["p99_ms"] <= 300
     assert fleet["price_hour"] == pytest.approx(0.04 * fleet["cores"] * fleet["replicas"])
     assert line["alternatives"]["3 layers"] < fleet["price_hour"]
+    assert line["p99_extrapolated"]
+    assert "200 service times support no p99" in done.stdout
+    assert "open, no budget" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -68,6 +85,7 @@ def test_plan_tells_cores_and_price(files):
         (("compare", "/nowhere.json", "/nowhere.json"), "/nowhere.json: No such file"),
         (("report", "/nowhere.json", "/proc/none/x.html"), "a folder that is there"),
         (("plan", "--qps", "5", "--result", "/nowhere.json"), "/nowhere.json: no such file"),
+        (("guard", "HEAD", "--rounds", "7"), "7 is not in the range x>=8"),
         (("guard", "no-such-revision", "--data", "/nowhere"), "/nowhere"),
     ],
 )
