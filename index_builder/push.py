@@ -73,12 +73,13 @@ def push_templates(
     index, release = resolve_alias(client, alias)
     drawn = sample(client, detect(client), index, ["rerank_text", "vector"], _SAMPLES)
     required = set(names) or (LEGS if folder is None else set(ids))
-    gate, working = template_gate(
+    gate, problems = template_gate(
         client, index, chosen, drawn, stored=features.stores_templates, required=required
     )
     if gate.verdict == "failed":
         return Pushed(index, release.templates, release.templates, left_out, gate.detail)
-    left_out |= dict.fromkeys(ids.keys() - {t.name for t in working}, "does not work here")
+    left_out |= problems
+    working = [template for template in chosen if template.name not in problems]
     with BuildLock(client, alias, new_owner(), index) as lock:
         # Read again: an update may have written it meanwhile.
         index, release = _same(client, alias, index)

@@ -8,7 +8,7 @@ from typing import Any
 from opensearchpy import OpenSearch
 
 from rerank_core.cluster.failures import cluster_errors
-from rerank_core.cluster.release import GateRecord
+from rerank_core.cluster.release import GateRecord, fields_of
 from rerank_core.cluster.templates import Template, render
 from rerank_core.errors import ClusterRefused, ConfigError, InputError
 
@@ -29,16 +29,24 @@ def template_gate(
     *,
     stored: bool,
     required: Collection[str] = LEGS,
-) -> tuple[GateRecord, tuple[Template, ...]]:
+) -> tuple[GateRecord, dict[str, str]]:
     """Each template finds something when it is asked for products of the index itself.
 
-    `products` are documents of the index. Gives those that work, too: one that does not, and whose
-    name is not `required`, is left out and does not fail the gate. Raises `ClusterError`.
+    `products` are documents of the index. Gives why templates do not work, too, by name: one whose
+    name is not `required` is to be left out, and does not fail the gate. Raises `ClusterError`.
     """
+    with cluster_errors(f"reading the mapping of {index}"):
+        fields = fields_of(client.indices.get_mapping(index=index)[index]["mappings"])
     whole = [item for item in products if item["_source"].keys() >= {"rerank_text", "vector"}]
     products = whole[:_SAMPLES]
     problems = {}
     for template in templates:
+        if absent := template.missing_fields(fields):
+            problems[template.name] = (
+                f"search template {template.id} searches {', '.join(absent)}, which index {index} "
+                "does not have; rebuild it"
+            )
+            continue
         try:
             if not any(_finds(client, index, template, item, stored=stored) for item in products):
                 problems[template.name] = (
@@ -50,7 +58,7 @@ def template_gate(
     missing = sorted(set(required) - {template.name for template in templates})
     failed = [problem for name, problem in problems.items() if name in required]
     failed += [f"there is no template {name}" for name in missing]
-    working = tuple(template for template in templates if template.name not in problems)
+    working = [template for template in templates if template.name not in problems]
     said = f"{', '.join(template.id for template in working)} render and find products"
     left_out = [problem for name, problem in problems.items() if name not in required]
     record = GateRecord(
@@ -60,7 +68,7 @@ def template_gate(
         len(set(required) | {template.name for template in working}),
         "; ".join(failed) or "; left out: ".join([said, *left_out]),
     )
-    return record, working
+    return record, problems
 
 
 def sample_parameters(template: Template, product: Mapping[str, Any]) -> dict[str, Any]:

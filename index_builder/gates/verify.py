@@ -65,7 +65,7 @@ def verify(
                 recall_gate(client, dialect, index, engine.encode(encoder, texts), bounds, of)
             )
         required = {template.name for template in subject.templates}
-        record, working = template_gate(
+        record, problems = template_gate(
             client,
             index,
             subject.templates,
@@ -77,7 +77,7 @@ def verify(
         if bounds.judged is not None:
             records.append(_judged(client, subject, bounds, engine))
     records.append(health_gate(client, index, subject.replicas, bounds.health_wait_s))
-    return records, working
+    return records, tuple(one for one in subject.templates if one.name not in problems)
 
 
 def _judged(client: OpenSearch, subject: Subject, bounds: GateBounds, engine: Engine) -> GateRecord:

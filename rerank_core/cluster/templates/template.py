@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
 
@@ -62,6 +63,14 @@ class Template:
         """Schemas of the parameters by name; empty where none is known."""
         found: Mapping[str, Any] = self.schema.get("properties", {})
         return found
+
+    def missing_fields(self, fields: Collection[str]) -> list[str]:
+        """Which fields it needs that an index with these does not have, such as ``*.unstemmed``.
+
+        A cluster would find nothing in them, and not say so.
+        """
+        needed: Sequence[str] = self.schema.get("x-requires-fields", ())
+        return [one for one in needed if not any(fnmatchcase(name, one) for name in fields)]
 
     def complete(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters that both modes render: `given`, checked, and the defaults of the others.
