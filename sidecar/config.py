@@ -17,9 +17,13 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     field_serializer,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     CliApp,
@@ -39,6 +43,33 @@ _FROZEN = ConfigDict(
     frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
 )
 _Count = Annotated[int, Field(ge=1)]
+
+
+def _told(value: object, read: ValidatorFunctionWrapHandler) -> Any:
+    """A record's own check as one fault among others: by itself it would end the reading."""
+    try:
+        return read(value)
+    except ConfigError as fault:
+        raise PydanticCustomError("setting", "{fault}", {"fault": str(fault)}) from fault
+
+
+def _told_profile(value: object, read: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    """As `_told`; and that the profile's cross-encoder is the one that is loaded."""
+    faults, given = [], ""
+    try:
+        profile: Profile = read(value)
+        given = profile.reranker
+    except ConfigError as fault:
+        faults.append(str(fault))
+        given = value.get("reranker", "") if isinstance(value, Mapping) else ""
+    models: ModelSettings | None = info.data.get("models")  # None: it has faults of its own
+    if models is not None and given not in ("", models.reranker_name):
+        faults.append(
+            f"reranker is {given!r}, the cross-encoder's name is {models.reranker_name!r}"
+        )
+    if faults:
+        raise PydanticCustomError("setting", "{faults}", {"faults": "; ".join(faults)})
+    return profile
 
 
 def model_name(place: str) -> str:
@@ -172,9 +203,9 @@ class Settings(BaseSettings):
     """Scoring threads; one a usable core if not given."""
     grace_s: Annotated[float, Field(ge=0)] = 20
     """At a stop, time for the requests in flight."""
-    cluster: ClusterSettings | None = None
+    cluster: Annotated[ClusterSettings | None, WrapValidator(_told)] = None
     """The search cluster: url, user, password, ca_path, timeout_s."""
-    profiles: dict[str, Profile] = {}
+    profiles: dict[str, Annotated[Profile, WrapValidator(_told_profile)]] = {}
     """What Search serves, by name; each stands for an alias on the cluster."""
     page_token_key: SecretStr = SecretStr("")
     """Signs page tokens; servers that share it read each other's. Empty: one of this process."""
@@ -198,12 +229,6 @@ class Settings(BaseSettings):
                 f"safety_margin_ms {self.safety_margin_ms:g} leaves nothing of "
                 f"default_budget_ms {self.default_budget_ms:g}; make it smaller"
             )
-        for name, profile in self.profiles.items():
-            if profile.reranker not in ("", self.models.reranker_name):
-                faults.append(
-                    f"profiles.{name}.reranker is {profile.reranker!r}, the cross-encoder's name "
-                    f"is {self.models.reranker_name!r}"
-                )
         if self.profiles and self.cluster is None:
             faults.append("profiles need a cluster; set cluster.url")
         if faults:

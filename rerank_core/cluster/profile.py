@@ -36,10 +36,6 @@ class FilterRule:
     """Such as ``brand.keyword``."""
     kind: Literal["values", "range"] = "values"
 
-    def __post_init__(self) -> None:
-        if not self.field:
-            raise ConfigError("filter: field is empty; name a field of the index")
-
 
 @dataclass(frozen=True)
 class FacetRule:
@@ -50,12 +46,6 @@ class FacetRule:
     field: str
     size: int = 10
     """Most values returned, the most frequent first."""
-
-    def __post_init__(self) -> None:
-        if not self.field:
-            raise ConfigError("facet: field is empty; name a field of the index")
-        if not 1 <= self.size <= _MOST_CANDIDATES:
-            raise ConfigError(f"facet {self.field}: size must be 1 to {_MOST_CANDIDATES}")
 
 
 @dataclass(frozen=True)
@@ -78,7 +68,10 @@ class Rule:
 
 @dataclass(frozen=True)
 class Profile:
-    """One way to search, owned by the server; callers name it and nothing below it."""
+    """One way to search, owned by the server; callers name it and nothing below it.
+
+    Raises `ConfigError` naming each fault.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
@@ -122,13 +115,18 @@ class Profile:
     """A stored field, such as a parent's key: the best of those with one value stands for all."""
 
     def __post_init__(self) -> None:
-        check_alias(self.alias)
+        faults = []
         if self.weights_file is not None:
-            given = read_weights(self.weights_file)
-            # Read when the settings are; the record stays as it was until they are read again.
-            object.__setattr__(self, "legs", dict(given.weights))
-            object.__setattr__(self, "fusion", given.method)
-        if faults := [*self._faults()]:
+            try:
+                given = read_weights(self.weights_file)
+            except ConfigError as fault:
+                faults.append(str(fault))
+            else:
+                # Read when the settings are; the record stays as it was until they are read again.
+                object.__setattr__(self, "legs", dict(given.weights))
+                object.__setattr__(self, "fusion", given.method)
+        faults += [*self._faults(), *self._field_faults(), *self._order_faults()]
+        if faults:
             raise ConfigError(f"profile of alias {self.alias}: {'; '.join(faults)}")
 
     @property
@@ -141,6 +139,10 @@ class Profile:
         return self.templates.get(leg, leg)
 
     def _faults(self) -> Iterator[str]:
+        try:
+            check_alias(self.alias)
+        except ConfigError as fault:
+            yield str(fault)
         if not 1 <= self.depth <= _MOST_CANDIDATES:
             yield f"depth must be 1 to {_MOST_CANDIDATES}, it is {self.depth}"
         if not 1 <= self.page_size <= self.depth:
@@ -153,7 +155,15 @@ class Profile:
         for leg in self.templates:
             if leg not in self.legs:
                 yield f"templates.{leg}: the profile has no such leg"
-        yield from self._order_faults()
+
+    def _field_faults(self) -> Iterator[str]:
+        for kind, rules in (("filters", self.filters), ("facets", self.facets)):
+            for name, rule in rules.items():
+                if not rule.field:
+                    yield f"{kind}.{name}: field is empty; name a field of the index"
+        for name, facet in self.facets.items():
+            if not 1 <= facet.size <= _MOST_CANDIDATES:
+                yield f"facets.{name}: size must be 1 to {_MOST_CANDIDATES}, it is {facet.size}"
 
     def _order_faults(self) -> Iterator[str]:
         if not 0 <= self.rerank_depth <= self.depth:
