@@ -265,6 +265,7 @@ async def _standing(shop: Shop, gate: Gate, page_size: int) -> AsyncIterator[Asy
             ground.models.put(replace(models, rerankers=(slow,)))
             health = Health(service.name for service in services)
             port = await stack.enter_async_context(listening(live, services, frame, door, health))
+            await health.serve()
             client = AsyncRerankClient(f"127.0.0.1:{port}", timeout_s=60)
             yield await stack.enter_async_context(client)
 
