@@ -50,12 +50,13 @@ def login(settings: ClusterSettings) -> dict[str, str]:
 
 
 def _build(ground: Ground, alias: str, settings: ClusterSettings) -> None:
-    command = ["index_builder", "rebuild", str(ground.folder(*SETS).path), "--alias", alias]
-    flags = ["--encoder", "minilm", "--reranker", str(ground.artifact.folder)]
-    flags += ["--rejects", str(ground.scratch / "rejects.jsonl")]
+    catalogue = ground.folder(*SETS).path.resolve()
+    command = ["index_builder", "rebuild", str(catalogue), "--alias", alias]
+    flags = ["--encoder", "minilm", "--reranker", str(ground.artifact.folder.resolve())]
     done = subprocess.run(  # noqa: S603  words of ours
         [sys.executable, "-m", *command, *flags],
         env={**os.environ, **_environment(settings)},
+        cwd=ground.scratch,  # takes its checkpoint and its rejects
         capture_output=True,
         text=True,
         check=False,
