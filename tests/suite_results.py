@@ -65,9 +65,12 @@ def made_result(slower=1.0, seed=1):
         return series_point(factors, {"service_ms": times(ms)}, figures)
 
     def open_run(rate_qps, latency_ms, **how):
-        """As many as the rate says, in a hundred seconds of which ninety count."""
-        count = round(90 * rate_qps)
-        return made_run(rate_qps, slower * latency_ms, count=count, seed=seed, seconds=100.0, **how)
+        """As many as the rate says, in nine tenths of a hundred seconds, of high rates twenty."""
+        seconds = 100.0 if rate_qps <= CAPACITY_QPS else 20.0
+        count = round(0.9 * seconds * rate_qps)
+        return made_run(
+            rate_qps, slower * latency_ms, count=count, seed=seed, seconds=seconds, **how
+        )
 
     patient = {"seed": seed, "budget_ms": 120_000.0}
     four = made_run(0.0, slower * 400, callers=4, count=round(270 / slower), **patient)

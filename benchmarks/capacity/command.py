@@ -85,7 +85,14 @@ def plan(
             *(f"{ms:.0f}" for ms in (one.foretold_ms, one.simulated_ms, one.measured_ms)),
             "faulted: not to be believed" if one.faulted else "",
         )
-    answers.print(check)
+    if held:
+        answers.print(check)
+    else:
+        answers.print(
+            "held against nothing: no open loop without a budget had at most nine tenths of what "
+            "the model says a replica can serve",
+            soft_wrap=True,
+        )
     line = {
         "fleet": asdict(fleet),
         "p99_extrapolated": not model.tail_measured,

@@ -50,7 +50,7 @@ def saturation_plot(scenario: Scenario) -> str:
                     axes.axvline(edge, color=COLOURS[5], lw=1, ls="--")
         left.set_ylim(bottom=0)
         left.set_ylabel("latency, ms")
-        left.set_title("latency against load; dashed: the knee is at, or between")
+        left.set_title("latency; dashed: edges of the knee")
         left.legend(loc="lower right")
         right.plot(_figures(sound, "reached_qps"), _figures(sound, "goodput_qps"), "o-", ms=4,
                    label="reranked whole and in time")  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import median
@@ -18,6 +19,7 @@ END = "<!-- end -->"
 _WIDTH = 105
 _SHARES = (0.5, 0.8, 1.0, 2.0, 10.0)
 _DAGGER = "†"
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
 def block(result: SuiteResult, file: str) -> str:
@@ -116,7 +118,14 @@ def _memory(memory: Scenario) -> str:
 
 
 def _faults(points: Iterable[Point]) -> str:
-    return "; ".join(dict.fromkeys(why for one in points for why in one.faults))
+    """One of a kind, and how many points have one like it: they differ by a number."""
+    kinds: dict[str, list[str]] = {}
+    for why in (why for one in points for why in one.faults):
+        kinds.setdefault(_NUMBER.sub("#", why), []).append(why)
+    return "; ".join(
+        whys[0] + (f" ({len(whys)} points are like that)" if len(whys) > 1 else "")
+        for whys in kinds.values()
+    )
 
 
 def _mark(point: Point) -> str:

@@ -85,7 +85,7 @@ def test_plan_tells_cores_and_price(files):
         (("compare", "/nowhere.json", "/nowhere.json"), "/nowhere.json: No such file"),
         (("report", "/nowhere.json", "/proc/none/x.html"), "a folder that is there"),
         (("plan", "--qps", "5", "--result", "/nowhere.json"), "/nowhere.json: no such file"),
-        (("guard", "HEAD", "--rounds", "7"), "7 is not in the range x>=8"),
+        (("guard", "HEAD", "--rounds", "7"), "greater than or equal to 8"),
         (("guard", "no-such-revision", "--data", "/nowhere"), "/nowhere"),
     ],
 )

@@ -232,7 +232,7 @@ def test_the_knee_lies_between_loads_that_are_decided():
     saturation = made_result().scenario("saturation")
     assert knee(saturation) == Knee(pytest.approx(8.0), pytest.approx(10.0), 0)
     assert knee(saturation).told == "between 8.0 and 10.0 a second"
-    assert best_goodput(saturation).figures["goodput_qps"] == pytest.approx(10, abs=0.2)
+    assert best_goodput(saturation).figures["goodput_qps"] == pytest.approx(10, abs=0.3)
     assert capacity(saturation).figures["reached_qps"] == pytest.approx(10)
 
 
@@ -329,14 +329,15 @@ def test_the_block_says_what_is_not_to_be_believed():
     assert "| 8.0 (0.80 x capacity) |" in made
     saturation = result.scenario("saturation")
     points = tuple(
-        replace(one, faults=("sent late",)) if one.factors.get("share") == 0.8 else one
-        for one in saturation.points
+        replace(one, faults=(f"sent {number} ms late",)) if one.factors.get("share") == 0.8 else one
+        for number, one in enumerate(saturation.points, 1)
     )
     others = tuple(one for one in result.scenarios if one.name != "saturation")
     told = replace(saturation, points=points, commit="def")
     made = block(replace(result, scenarios=(told, *others)), "x.json")
     assert "| 8.0 (0.80 x capacity) † |" in made
-    assert "† not to be believed: sent late." in made
+    # The load without a budget, the ninth point, is like the fourth, and told once.
+    assert "† not to be believed: sent 4 ms late (2 points are like that)." in made
     assert "commits def (saturation), abc (start, memory)" in " ".join(made.split())
     html = page(replace(result, scenarios=(told, *others)))
     assert "commit def" in html
