@@ -12,6 +12,9 @@ from rerank_core.hashing import hash_json
 # The cluster refuses a query of more than 1,024 clauses, and a clause is a term in a field. No
 # shopper's query has as many terms as this; what pastes a page into the search box loses its end.
 _QUERY_TERMS = 64
+# Of a misspelt query's, each of which becomes up to 20 clauses in each of six fields (template
+# zero-results): 960.
+_MISSPELT_TERMS = 8
 
 # Loading without refreshes and replicas builds each segment once; a long translog flushes less.
 LOADING = {
@@ -131,24 +134,21 @@ def _analysis(language: str, lacking: Collection[str]) -> dict[str, Any]:
     named: dict[str, dict[str, Any]] = {
         "stem": {"type": "stemmer", "language": language},
         "first_terms": {"type": "limit", "max_token_count": _QUERY_TERMS},
+        "first_misspelt": {"type": "limit", "max_token_count": _MISSPELT_TERMS},
     }
     defined = {name: kind for name, kind in named.items() if kind["type"] not in lacking}
-    filters = [
-        name
-        for name in ("lowercase", "stem", "asciifolding", "first_terms")
-        if name not in lacking and (name not in named or name in defined)
-    ]
 
-    def without(*left_out: str) -> dict[str, Any]:
-        kept = [name for name in filters if name not in left_out]
-        return {"type": "custom", "tokenizer": "standard", "filter": kept}
+    def chain(*names: str) -> dict[str, Any]:
+        there = [name for name in names if name in defined or name not in {*named, *lacking}]
+        return {"type": "custom", "tokenizer": "standard", "filter": there}
 
     return {
         "filter": defined,
         "analyzer": {
-            "product": without("first_terms"),
-            "query": without(),
-            "product_unstemmed": without("first_terms", "stem"),
-            "query_unstemmed": without("stem"),
+            "product": chain("lowercase", "stem", "asciifolding"),
+            "query": chain("lowercase", "stem", "asciifolding", "first_terms"),
+            "query_misspelt": chain("lowercase", "stem", "asciifolding", "first_misspelt"),
+            "product_unstemmed": chain("lowercase", "asciifolding"),
+            "query_unstemmed": chain("lowercase", "asciifolding", "first_misspelt"),
         },
     }

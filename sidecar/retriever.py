@@ -16,7 +16,13 @@ from rerank_core.cluster.profile import Profile
 from rerank_core.cluster.resolver import AliasResolver, Resolved
 from rerank_core.cluster.retrieval import IndexGoneError, LegAnswer, LegCall, retrieve
 from rerank_core.engine import BiEncoder, Engine
-from rerank_core.errors import ClusterRefused, DeadlineError, ReleaseError, ScoringError
+from rerank_core.errors import (
+    ClusterError,
+    ClusterRefused,
+    DeadlineError,
+    ReleaseError,
+    ScoringError,
+)
 from sidecar.arrangement import pinned_by
 from sidecar.degraded import Degraded
 from sidecar.legs import HYBRID, ZERO_RESULTS, FirstStage, LegMaker, check_fields, numbers_of
@@ -92,11 +98,11 @@ class Retriever:
         lexical = answers.get(HYBRID if plan.native else "lexical")
         fallback = ""
         if not fused and run.profile.zero_results and ZERO_RESULTS in resolved.release.templates:
-            fallback = ZERO_RESULTS
             with run.stages.timed("fallback"):
-                calls = {ZERO_RESULTS: maker.call(ZERO_RESULTS, ZERO_RESULTS)}
-                answers = await self._ask(run, resolved, calls)
-            fused = _fuse(answers, run.profile, native=True)
+                found = await self._zero_results(run, resolved, maker)
+            if found:
+                fallback, answers = ZERO_RESULTS, found
+                fused = _fuse(answers, run.profile, native=True)
         sources = {hit.id: hit.source for leg in answers.values() for hit in leg.hits}
         wanted = pinned_by(run.profile, run.task.query)
         if absent := [key for key in wanted if key not in sources]:
@@ -115,6 +121,18 @@ class Retriever:
             _log.warning("leg failed", leg=leg, error=type(error).__name__)
             run.degrade(Degraded.LEG_FAILED, error)
         return retrieved.answers
+
+    async def _zero_results(
+        self, run: SearchRun, resolved: Resolved, maker: LegMaker
+    ) -> Mapping[str, LegAnswer]:
+        """What is found where the legs found nothing; empty where that fails: it was an extra."""
+        calls = {ZERO_RESULTS: maker.call(ZERO_RESULTS, ZERO_RESULTS)}
+        try:
+            return await self._ask(run, resolved, calls)
+        except (ClusterError, DeadlineError) as error:
+            _log.warning("leg failed", leg=ZERO_RESULTS, error=type(error).__name__)
+            run.degrade(Degraded.LEG_FAILED, error)
+        return {}
 
     async def _maker(
         self, run: SearchRun, resolved: Resolved, vector: list[float] | None

@@ -11,11 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from rerank_client import Filter, InvalidRequestError, PreconditionError, RerankClient
+from rerank_client import (
+    Filter,
+    InvalidRequestError,
+    PreconditionError,
+    RerankClient,
+    UnavailableError,
+)
 from rerank_core.cluster.connection import connect
 from rerank_core.cluster.release import resolve_alias
 from rerank_core.cluster.settings import ClusterSettings
 from tests.e2e.test_search import PRODUCTS, Shop, serving
+from tests.fault_proxy import Fault, FaultProxy, Request
 from tests.tiny_models import make_bi_encoder, make_cross_encoder
 
 RULED = """
@@ -200,6 +207,30 @@ def test_a_misspelt_word_is_compared_as_it_is_written(client: RerankClient) -> N
     found = client.search("lexical", "cordles", page_size=50)
     assert found.fallback == "zero-results"
     assert "d1" in {hit.id for hit in found.hits}
+
+
+def test_a_fallback_that_fails_leaves_the_empty_page(shop: Shop, tmp_path: Path) -> None:
+    """What the legs said stands, and the answer says that something failed; strict raises it."""
+    asked = 0
+
+    def choose(request: Request, _: int) -> Fault | None:
+        nonlocal asked
+        if b"max_expansions" not in request.body and b'"zero-results@' not in request.body:
+            return None
+        asked += 1
+        return Fault(status=503)
+
+    with (
+        FaultProxy(shop.cluster.url, choose).running() as proxy,
+        serving(
+            shop, tmp_path / "run", url=proxy.url, extra=RULED.format(alias=shop.alias)
+        ) as client,
+    ):
+        found = client.search("lexical", "cordles")
+        assert (found.hits, found.degraded, found.fallback) == ((), ("LEG_FAILED",), "")
+        assert asked == 1
+        with pytest.raises(UnavailableError):
+            client.search("lexical", "cordles", strict=True)
 
 
 def test_callers_give_the_parameters_that_a_profile_lets_them(client: RerankClient) -> None:

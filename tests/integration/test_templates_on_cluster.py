@@ -18,9 +18,10 @@ from rerank_core.cluster.connection import connect
 from rerank_core.cluster.dialect import detect
 from rerank_core.cluster.failures import cluster_errors
 from rerank_core.cluster.settings import ClusterSettings
-from rerank_core.cluster.templates import load_templates, push
+from rerank_core.cluster.templates import load_templates, push, render
 from rerank_core.errors import ClusterRefused
 
+_TEXTS = ("title", "text", "brand", "color", "category")
 HOSTILE = [
     'say "oak"',
     "back\\slash \\",
@@ -189,6 +190,30 @@ def test_misspelt_words_are_found_as_written_and_by_their_stems(
     whole = template.complete({"query": query, "size": 10})
 
     assert found(search(client, shop, ids["zero-results"], whole)) == products
+
+
+def test_a_misspelt_page_of_words_with_many_neighbours_is_answered(
+    client: OpenSearch, index_name: str
+) -> None:
+    """Each of 20 words is near 25 others in each of five fields and the sub-field.
+
+    All of them would be 3,000 clauses, and the cluster takes 1,024.
+    """
+    words = [f"qu{first}{second}mo" for first in "bcdfg" for second in "klmn"]
+    client.indices.create(index=index_name, body=index_body(BEIR, 3, detect(client), shards=1))
+    lines: list[dict[str, Any]] = []
+    for word in words:
+        for end in ("rv", "wx", "yz", "th", "pj"):
+            for letters in (f"{word}{end[0]}{at}" for at in "aeiou"):
+                lines += [{"index": {}}, dict.fromkeys(_TEXTS, letters)]
+    client.bulk(index=index_name, body=lines, refresh=True)
+    template = next(one for one in load_templates() if one.name == "zero-results")
+    whole = template.complete({"query": " ".join(f"{word}qq" for word in words), "size": 10})
+
+    answer = client.search(index=index_name, body=render(template, whole))
+
+    assert answer["_shards"]["failed"] == 0
+    assert len(found(answer)) == 10
 
 
 def test_the_lexical_leg_filters_counts_and_returns_fields(

@@ -125,14 +125,15 @@ def test_the_mapping_has_the_fields_and_refuses_others() -> None:
 
 
 def test_only_the_stemmer_is_left_out_of_unstemmed_words() -> None:
-    """Case and accents fall there, too, and a pasted page still loses its end."""
+    """Case and accents fall there, too; a pasted page loses its end, a misspelt one sooner."""
     analyzers = index_body(BEIR, 384, OPENSEARCH, 1)["settings"]["analysis"]["analyzer"]
 
     assert {name: analyzers[name]["filter"] for name in analyzers} == {
         "product": ["lowercase", "stem", "asciifolding"],
         "query": ["lowercase", "stem", "asciifolding", "first_terms"],
+        "query_misspelt": ["lowercase", "stem", "asciifolding", "first_misspelt"],
         "product_unstemmed": ["lowercase", "asciifolding"],
-        "query_unstemmed": ["lowercase", "asciifolding", "first_terms"],
+        "query_unstemmed": ["lowercase", "asciifolding", "first_misspelt"],
     }
 
 
@@ -203,7 +204,7 @@ def test_texts_do_without_filters_that_the_cluster_lacks() -> None:
     assert body["settings"]["analysis"] == {
         "filter": {},
         "analyzer": dict.fromkeys(
-            ("product", "query", "product_unstemmed", "query_unstemmed"), words
+            ("product", "query", "query_misspelt", "product_unstemmed", "query_unstemmed"), words
         ),
     }
 
