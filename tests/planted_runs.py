@@ -24,7 +24,7 @@ from rerank_core.records import to_json
 _ROOT = Path(__file__).parents[1]
 _RUNS = ("sleep", "lock", "packing", *(f"nothing {number}" for number in range(10)))
 _ROUNDS = 16
-_CANDIDATES = 15
+_CANDIDATES = 30
 
 
 def main(out: Path) -> None:
