@@ -18,14 +18,14 @@ from benchmarks.workload.traffic import Traffic
 ABOUT = (
     "Titles, no score cache. Capacity is what a closed loop of four callers reaches; the budget is "
     "four times the median service time of one caller alone, in steps of 50 ms. Open loops offer a "
-    "share of capacity with that budget; two of them, and the closed loops, have no budget at all. "
+    "share of capacity with that budget; three of them, and the closed loops, have no budget at all. "
     "Slices of all of them take turns, each round with other requests and times, and are counted "
     "as one run each. All over gRPC but one, a caller alone over HTTP."
 )
 
 _SHARES = (0.25, 0.5, 0.8, 1.0, 1.5, 2.0, 10.0)
 _QUICK_SHARES = (0.5, 0.8, 1.0, 2.0, 10.0)
-_NO_BUDGET_SHARES = (0.8, 1.5)
+_NO_BUDGET_SHARES = (0.5, 0.8, 1.5)
 _CALLERS = 4
 _NO_BUDGET_MS = 120_000.0
 _BUDGET_IN_SERVICE_TIMES = 4
