@@ -18,7 +18,7 @@ from benchmarks.workload.traffic import Traffic
 ABOUT = (
     "Titles, no score cache. Capacity is what a closed loop of four callers reaches; the budget is "
     "four times the median service time of one caller alone, in steps of 50 ms. Open loops offer a "
-    "share of capacity with that budget; three of them, and the closed loops, have no budget at all. "
+    "share of capacity with that budget; three of them, and the closed loops, have none at all. "
     "Slices of all of them take turns, each round with other requests and times, and are counted "
     "as one run each. All over gRPC but one, a caller alone over HTTP."
 )

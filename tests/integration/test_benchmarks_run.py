@@ -116,7 +116,7 @@ def test_cache_swap_and_funnels_end_to_end(shop, model, tmp_path):
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_saturation_counts_what_is_whole_and_in_time(shop, model, tmp_path):
-    """One idle caller, a closed loop, five open loops to ten times capacity, three without budget."""
+    """One idle caller, a closed loop, five open loops to ten times capacity, three unbounded."""
     out = tmp_path / "suite.json"
     words = ("run", "saturation", "--quick", "--data", shop, "--model", model)
     done = run(*words, "--candidates", "120", "--out", out)
