@@ -282,6 +282,35 @@ def test_a_pipeline_that_may_have_moved_keeps_its_new_model(stack, push, sidecar
     assert _on_the_cluster(stack.client) == left
 
 
+def test_ctrl_c_amid_a_deploy_takes_back_what_was_made(stack, push, sidecar):
+    """Exit code 130, and what went is said."""
+    push()
+    before = _on_the_cluster(stack.client)
+    waiting = threading.Event()
+
+    def choose(request, _):
+        if request.method == "GET" and "/tasks/" in request.path:
+            waiting.set()
+            return Fault(delay_s=PATIENCE_S)
+        return None
+
+    with FaultProxy(stack.url, choose).running() as proxy:
+        words = ["pipelines", "push", "--sidecar", sidecar.url, "--read-timeout-s", "26"]
+        with subprocess.Popen(
+            [sys.executable, "-m", "index_builder", *words],
+            env=os.environ | {"OPENSEARCH_URL": proxy.url},
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as pushing:
+            assert waiting.wait(PATIENCE_S)
+            pushing.send_signal(signal.SIGINT)
+            _, said = pushing.communicate(timeout=PATIENCE_S)
+    assert pushing.returncode == 130
+    assert said.splitlines()[0] == "index_builder: interrupted"
+    assert said.splitlines()[-1].startswith("removed connector rerank@")
+    assert _on_the_cluster(stack.client) == before
+
+
 def test_a_slow_sidecar_costs_the_read_timeout_and_no_more(stack, push, sidecar):
     """It never answers, and the search does; once it answers again, it reranks again."""
     push()
