@@ -9,6 +9,9 @@ from rerank_core.errors import ConfigError
 
 Surface = Literal["grpc", "http"]
 
+# Longer ones are no budget: whoever waits so long was never turned away.
+_LONGEST_BUDGET_MS = 10_000.0
+
 # Of a run, at least two seconds: connections, caches and the cost model settle.
 _WARM_UP_SHARE = 0.1
 _LEAST_WARM_UP_S = 2.0
@@ -42,6 +45,11 @@ class LoadPlan:
     def open_loop(self) -> bool:
         """Whether requests come whatever became of those before."""
         return self.callers == 0
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the server turns requests away before its queue grows: open, with a budget."""
+        return self.open_loop and self.budget_ms <= _LONGEST_BUDGET_MS
 
     @property
     def warm_up_s(self) -> float:

@@ -158,5 +158,18 @@ def test_a_queue_that_grows_is_a_fault():
     assert not drifts([[20.0] * 10, [30.0] * 10, [20.0] * 10])
 
 
+def test_a_bounded_queue_that_fills_is_a_warning_an_unbounded_one_a_fault():
+    """20 ms, then 30: with a budget of 100 ms admission bounds it, with 120 s nothing does."""
+    rising = [
+        replace(one, done_s=one.sent_s + (0.02 if one.sent_s < 12 else 0.03))
+        for one in answered(300)
+    ]
+    bounded = run_of(rising)
+    assert bounded.faults() == []
+    assert "the medians of the two halves differ by a fifth or more" in bounded.warnings()
+    unbounded = run_of(rising, plan=replace(PLAN, budget_ms=120_000.0))
+    assert unbounded.faults() == ["the medians of the two halves differ by a fifth or more"]
+
+
 def test_a_run_without_a_request_is_a_fault():
     assert run_of([]).faults() == ["no request was sent after the warm-up"]
