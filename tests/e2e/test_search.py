@@ -279,7 +279,7 @@ async def test_pages_after_a_rerank_that_its_deadline_cut_agree(shop: Shop) -> N
     async with _standing(shop, gate, page_size=2) as client:
         gate.admit(2)
         try:
-            first = await client.search("shop", "drill", timeout_s=5)
+            first = await client.search("shop", "drill", timeout_s=15)
         finally:
             gate.open()
         whole = await client.search("shop", "drill", page_size=50)
