@@ -56,7 +56,7 @@ def test_unstable_from_a_tenth_of_the_mean():
 
 
 def test_rounds_are_interleaved_and_the_first_is_thrown_away():
-    """Two contenders, two rounds: the second round begins with the other one."""
+    """Three contenders, 20 rounds, the first in vain: each once a round, not in one order alone."""
     calls = []
 
     def contender(name):
@@ -66,9 +66,13 @@ def test_rounds_are_interleaved_and_the_first_is_thrown_away():
 
         return once
 
-    samples = interleaved({"a": contender("a"), "b": contender("b")}, 2, pause_s=0.0)
-    assert calls == [("a", 0), ("b", 0), ("a", 0), ("b", 0), ("b", 1), ("a", 1)]
-    assert samples == {"a": [3.0, 6.0], "b": [4.0, 5.0]}
+    samples = interleaved({name: contender(name) for name in "abc"}, 20, pause_s=0.0)
+    rounds = [calls[begin : begin + 3] for begin in range(0, 63, 3)]
+    assert [{number for _, number in one} for one in rounds] == [{0}, *({n} for n in range(20))]
+    assert all(sorted(name for name, _ in one) == ["a", "b", "c"] for one in rounds)
+    assert len({tuple(name for name, _ in one) for one in rounds}) > 3
+    assert {name: len(values) for name, values in samples.items()} == {"a": 20, "b": 20, "c": 20}
+    assert min(min(values) for values in samples.values()) > 3.0
 
 
 def test_share_of_peak_by_hand():
