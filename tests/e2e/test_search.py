@@ -248,6 +248,7 @@ async def _standing(shop: Shop, gate: Gate, page_size: int) -> AsyncIterator[Asy
     """The server in this process, and a client over a real channel; scoring waits at the gate."""
     settings = Settings(
         port=0,
+        default_budget_ms=30_000,
         safety_margin_ms=2000,  # of 15 s: client and server share this event loop
         cluster=shop.cluster,
         models=ModelSettings(reranker=str(shop.cross_encoder), encoders=(str(shop.bi_encoder),)),
