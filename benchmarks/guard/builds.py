@@ -10,6 +10,7 @@ import sysconfig
 import tarfile
 from pathlib import Path
 
+from benchmarks.child import last_words
 from benchmarks.serving import Build
 from rerank_core.errors import ConfigError, ToolMissingError
 
@@ -80,5 +81,4 @@ def _install(source: Path, target: Path) -> None:
         check=False,
     )
     if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
-        raise ToolMissingError(f"the reference cannot be built: {last[0]}")
+        raise ToolMissingError(f"the reference cannot be built: {last_words(done)}")

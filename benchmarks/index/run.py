@@ -13,6 +13,7 @@ from pathlib import Path
 
 from opensearchpy import OpenSearch
 
+from benchmarks.child import last_words
 from benchmarks.index.agreement import Agreement, agreement
 from benchmarks.index.catalogue import write_catalogue
 from benchmarks.index.contender import Sample
@@ -147,5 +148,5 @@ class _Run:
             cwd=Path(__file__).parents[2],
         )
         if done.returncode:
-            raise SetupError(f"contender {name} failed: {done.stderr.strip().splitlines()[-1:]}")
+            raise SetupError(f"contender {name} failed: {last_words(done)}")
         return Sample(**json.loads(done.stdout.splitlines()[-1]))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
+from benchmarks.child import last_words
 from benchmarks.engine.workload import Workload, draw
 from benchmarks.load.plan import LoadPlan, Surface
 from benchmarks.load.samples import FORMAT, LoadResult, LoadRun
@@ -171,8 +172,7 @@ def _send(plan: LoadPlan, asked: Bodies) -> Sent:
             f"{plan.target}: the client did not end; is a {plan.surface} server there?"
         ) from error
     if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-        raise ConfigError(f"{plan.target}: the client failed: {last[0]}")
+        raise ConfigError(f"{plan.target}: the client failed: {last_words(done)}")
     return read_json(Sent, done.stdout, "the client", ConfigError)
 
 

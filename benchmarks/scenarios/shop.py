@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from benchmarks.child import last_words
 from benchmarks.scenarios.ground import Ground
 from rerank_core.cluster.connection import connect
 from rerank_core.cluster.settings import ClusterSettings
@@ -62,8 +63,9 @@ def _build(ground: Ground, alias: str, settings: ClusterSettings) -> None:
         check=False,
     )
     if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
-        raise SetupError(f"the index builder ended with exit code {done.returncode}: {last[0]}")
+        raise SetupError(
+            f"the index builder ended with exit code {done.returncode}: {last_words(done)}"
+        )
 
 
 def _environment(settings: ClusterSettings) -> dict[str, str]:

@@ -182,7 +182,9 @@ class Turnstile:
                 if ticket is not newcomer or not _waits_little(ticket, now, at):
                     self._refuse(ticket)
                     continue
-                ticket.partial = True  # nobody is before it, so a part is better than nothing
+                ticket.partial = (
+                    True  # as who is too much even alone: a part is better than nothing
+                )
             kept.append(ticket)
             at += took_s
         self._waiting = kept

@@ -46,15 +46,20 @@ def run(*words, **more):
     )
 
 
+def measured(*words, out):
+    """The result of a run of which nothing is absent."""
+    done = run(*words, "--out", out)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert "absent" not in summary, done.stdout
+    return read_suite(out)
+
+
 def test_scenarios_end_to_end(shop, model, tmp_path):
     """Every named scenario gives points; a second run into the file keeps the others."""
     out = tmp_path / "suite.json"
     words = ("run", "start", "budget", "memory", "cost", "--quick", "--data", shop)
-    done = run(*words, "--model", model, "--candidates", "5", "--out", out)
-    assert done.returncode == 0, done.stderr
-    summary = json.loads(done.stdout.splitlines()[-1])
-    assert "absent" not in summary, done.stdout
-    result = read_suite(out)
+    result = measured(*words, "--model", model, "--candidates", "5", out=out)
     assert [one.name for one in result.scenarios] == ["start", "budget", "memory", "cost"]
     (start,) = result.scenario("start").points
     assert len(start.series["serving_ms"]) == 2
@@ -86,11 +91,7 @@ def test_cache_swap_and_funnels_end_to_end(shop, model, tmp_path):
     """On real clusters, the stock rerank on OpenSearch 2.19.1."""
     out = tmp_path / "suite.json"
     words = ("run", "cache", "swap", "funnel", "stock", "--quick", "--data", shop)
-    done = run(*words, "--model", model, "--candidates", "20", "--out", out)
-    assert done.returncode == 0, done.stderr
-    summary = json.loads(done.stdout.splitlines()[-1])
-    assert "absent" not in summary, done.stdout
-    result = read_suite(out)
+    result = measured(*words, "--model", model, "--candidates", "20", out=out)
     off, on = result.scenario("cache").points
     assert off.figures["hit_share"] == 0.0
     # A question that comes again was scored before, unless it is still in work.
