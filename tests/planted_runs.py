@@ -23,13 +23,14 @@ from rerank_core.records import to_json
 
 _ROOT = Path(__file__).parents[1]
 _RUNS = ("sleep", "lock", "packing", *(f"nothing {number}" for number in range(10)))
-_ROUNDS = 16
+_ROUNDS = 64
+_QUESTIONS = 48
 _CANDIDATES = 30
 
 
 def main(out: Path) -> None:
     """Writes the file anew after each run."""
-    wish = Wish(turns=_ROUNDS, questions=_ROUNDS, candidates=(_CANDIDATES,))
+    wish = Wish(turns=_ROUNDS, questions=_QUESTIONS, candidates=(_CANDIDATES,))
     traffic = draw(BeirFolder(data_of_environment()), wish)
     runs = {}
     for name in _RUNS:

@@ -10,10 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.guard.verdict import Round, judge
 from benchmarks.points import read_suite
 from benchmarks.report.readme import block, put
+from rerank_core.errors import ConfigError
+from rerank_core.records import read_value
 
 ROOT = Path(__file__).parents[2]
+GUARD = ROOT / "docs" / "results" / "guard-zen3-2cores.json"
 FILE = "docs/results/serving-zen3-2cores.json"
 
 
@@ -68,3 +72,31 @@ def test_admission_turned_away_what_no_queue_could_have_served():
         patience = (one.figures["budget_ms"] - 20) / 1e3 / job_s
         best = turned_away(one.figures["reached_qps"] * job_s, patience)
         assert one.figures["degraded_share"] == pytest.approx(best, abs=0.03), one.name
+
+
+def guarded():
+    """Rounds of `python -m tests.planted_runs`, by what was planted."""
+    content = json.loads(GUARD.read_text(encoding="utf-8"))
+    return {
+        name: [read_value(Round, one, name, ConfigError) for one in made]
+        for name, made in content["runs"].items()
+    }
+
+
+def test_ten_real_runs_of_the_same_build_are_not_called_slower():
+    """Sixty-four rounds each, in eight pairs of fresh processes."""
+    same = {name: made for name, made in guarded().items() if name.startswith("nothing")}
+    assert len(same) == 10
+    assert {len(made) for made in same.values()} == {64}
+    assert {judge(made, 0.05).word for made in same.values()} <= {"no slower", "undecided"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "ratio"),
+    [("sleep", 2.21), ("lock", 1.77), ("packing", 1.12)],
+)
+def test_a_real_planted_fault_is_found(fault, ratio):
+    """A sleep, one lock for both workers, each pair a unit of its own: by the mean, as docs say."""
+    verdict = judge(guarded()[fault], 0.05)
+    assert verdict.word == "slower"
+    assert verdict.mean.ratio == pytest.approx(ratio, abs=0.005)
