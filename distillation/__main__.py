@@ -56,6 +56,9 @@ def run(
     )
 
 
+_ALL = "all"
+
+
 @app.command()
 def study(
     plan: Annotated[Path, typer.Argument(help="TOML file of arms and seeds.")],
@@ -65,31 +68,38 @@ def study(
     cluster: Annotated[
         str | None, typer.Option(envvar="OPENSEARCH_URL", help="Cluster for BM25.")
     ] = None,
-    *,
     run: Annotated[
-        bool, typer.Option("--run", help="Do the units that are missing, seed by seed.")
-    ] = False,
+        list[str] | None,
+        typer.Option(help="Do the missing units of this arm, or of `all`; repeatable."),
+    ] = None,
+    *,
     report: Annotated[
         bool, typer.Option("--report", help="Open dev-report: when every choice is made.")
     ] = False,
 ) -> None:
     """Does the units of a grid and writes what they are worth."""
     from distillation.pipeline import run as pipeline  # noqa: PLC0415 - torch loads only for work
-    from distillation.study.grid import recipe_of, units  # noqa: PLC0415
+    from distillation.study import grid  # noqa: PLC0415
     from distillation.study.plan import read_plan  # noqa: PLC0415
     from distillation.study.report import report as write_report  # noqa: PLC0415
+    from distillation.study.shelf import Shelf  # noqa: PLC0415
     from rerank_core.cluster.settings import ClusterSettings  # noqa: PLC0415
 
     console = Console()
     settings = ClusterSettings(url=cluster) if cluster else None
     place = pipeline.Place(data, out, settings, plan.parent)
     arms = read_plan(plan)
+    grid.check_one_split(arms, plan)
+    unknown = set(run or ()) - {_ALL, *(arm.name for arm in arms.arms)}
+    if unknown:
+        raise ConfigError(f"--run {min(unknown)}: {plan} has no such arm")
     if run:
-        for arm, seed in units(arms):
-            console.print(f"[bold]{arm.name} seed {seed}[/]")
-            pipeline.run(recipe_of(plan, arm, seed), place, console, until="student")
-    role = "report" if report else "select"
-    missing = write_report(arms, plan, place, role, pages, console)  # type: ignore[arg-type]
+        shelf = Shelf(pages / "runs" / arms.name)
+        grid.do_teacher(grid.teacher_recipe(arms, plan), place, shelf, console)
+        for unit in grid.units(arms, plan):
+            if _ALL in run or unit.arm in run:
+                grid.do_unit(unit, place, shelf, console)
+    missing = write_report(arms, plan, place, "report" if report else "select", pages)
     if missing:
         console.print(f"not run yet: {', '.join(missing)}", soft_wrap=True)
 

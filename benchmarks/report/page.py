@@ -142,11 +142,16 @@ def _table(scenario: Scenario) -> str:
     return f"<table><tr><th>point</th>{head}<th></th></tr>{''.join(rows)}</table>"
 
 
+_COUNTS = ("requests", "candidates", "scored_a_query", "slices")
+
+
 def _number(name: str, value: float) -> str:
     if name.endswith("_bytes"):
         return f"{value / 2**20:,.0f} MiB"
     if name.endswith("_share"):
         return f"{value:.1%}"
+    if name in _COUNTS or name.startswith("because_"):
+        return f"{value:,.0f}"
     return f"{value:,.3f}" if value < 10 else f"{value:,.1f}"
 
 

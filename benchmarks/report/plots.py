@@ -17,7 +17,7 @@ from benchmarks.statistics import Spread
 
 _BEYOND = 10
 # Too small to be read in the breakdown.
-_LEAST_SHARE = 0.02
+_LEAST_SHARE = 0.03
 # Latencies that differ by more are drawn on a logarithmic axis.
 _WIDE = 8
 
@@ -38,7 +38,7 @@ def saturation_plot(scenario: Scenario) -> str:
             left.plot(*_whole(faulty, percent), "x", ms=5, color=COLOURS[5])
         budget = points[0].figures["budget_ms"]
         left.axhline(budget, color="#777777", ls=":", lw=1)
-        left.annotate(f"budget {budget:.0f} ms", (min(reached), budget), (0, 3),
+        left.annotate(f"budget {budget:.0f} ms", (min(reached), budget), (0, -12),
                       textcoords="offset points", color="#555555")  # fmt: skip
         turn = knee(scenario)
         for axes in (left, right):

@@ -1,11 +1,11 @@
-"""Which units of a plan are done, and their runs."""
+"""Units of a plan: which are done, and the runs they leave, which outlive their stages."""
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -13,98 +13,119 @@ from distillation.pipeline import run as pipeline
 from distillation.pipeline import teacher as teachers
 from distillation.pipeline.evaluate import student_run
 from distillation.pipeline.recipe import Recipe, read_recipe
-from distillation.pipeline.split import Material
+from distillation.pipeline.split import Material, fingerprint
 from distillation.pipeline.stage import Finished
-from distillation.pipeline.student import SELECT
 from distillation.ranking import Run, teacher_run
-from distillation.study.plan import Arm, Plan, Role
+from distillation.study.plan import ROLES, Plan, Role
+from distillation.study.shelf import Shelf
 from distillation.teachers.cosine import CosineTeacher
-from rerank_core.errors import NotFoundError
-from rerank_core.measures import read_run, write_run
+from rerank_core import records
+from rerank_core.errors import ConfigError
+from rerank_core.hashing import hash_json
+
+TEACHER, COSINE = "teacher", "cosine"
 
 
-def recipe_of(plan: Path, arm: Arm, seed: int) -> Recipe:
-    """The recipe of one unit."""
-    return read_recipe(plan.parent / arm.recipe, (*arm.changes, f"student.seed={seed}"))
+@dataclass(frozen=True)
+class Unit:
+    """One arm at one seed."""
+
+    arm: str
+    seed: int
+    recipe: Recipe
+
+    @property
+    def name(self) -> str:
+        """As its files are called."""
+        return f"{self.arm}-{self.seed}"
 
 
-def units(plan: Plan) -> Iterator[tuple[Arm, int]]:
-    """Arms and seeds, seed by seed, so that a study that is cut off has whole rows."""
+def units(plan: Plan, path: Path) -> Iterator[Unit]:
+    """Seed by seed, so that a study that is cut off has whole rows. Raises `ConfigError`."""
     for seed in sorted({seed for arm in plan.arms for seed in arm.seeds}):
         for arm in plan.arms:
             if seed in arm.seeds:
-                yield arm, seed
+                changes = (*arm.changes, f"student.seed={seed}")
+                yield Unit(arm.name, seed, read_recipe(path.parent / arm.recipe, changes))
 
 
-def find(
-    path: Path, arm: Arm, seed: int, place: pipeline.Place, show: Console
-) -> dict[str, Finished] | None:
-    """The stages of a unit up to its student, or None where it has not run."""
-    try:
-        looking = replace(place, only_done=True)
-        return pipeline.run(recipe_of(path, arm, seed), looking, show, until="student")
-    except NotFoundError:
-        return None
+def teacher_recipe(plan: Plan, path: Path) -> Recipe:
+    """The recipe whose teacher is the one to pass. Raises `ConfigError`."""
+    return read_recipe(path.parent / plan.teacher)
 
 
-def unit_run(
-    recipe: Recipe, done: dict[str, Finished], material: Material, role: Role, kept: Path
-) -> Run:
-    """The student's run on a role, kept as gzipped TREC."""
-    if not kept.is_file():
-        if role == "select":
-            run = read_run(done["student"].folder / SELECT)
-        else:
-            run = student_run(recipe, material, done["student"], role)
-        _keep(run, kept)
-    return _read(kept)
+def decided_by(recipe: Recipe, data: Path, *, only_teacher: bool = False) -> str:
+    """Hash of what decides a unit's runs: its settings up to the student, and the data.
+
+    The weights that a base's name stands for are not in it; the unit's record tells them.
+    """
+    settings = records.to_json(recipe)
+    later = ("pool", "labels", "student") if only_teacher else ()
+    for name in ("name", "publish", "report", *later):
+        del settings[name]
+    if not only_teacher and recipe.student.learns == "human":
+        for name in ("teacher", "pool", "labels"):
+            del settings[name]
+    return hash_json([settings, fingerprint(recipe.split, data)])
 
 
-def teacher_runs(
-    recipe: Recipe,
-    done: dict[str, Finished],
-    material: Material,
-    place: pipeline.Place,
-    role: Role,
-    kept: Path,
-) -> dict[str, Run]:
-    """The teacher's and the cosine's run on a role."""
-    found: dict[str, Run] = {}
-    for name in ("teacher", "cosine"):
-        path = kept / f"{name}.{role}.trec.gz"
-        if not path.is_file():
-            if name == "teacher" and role == "select":
-                _keep(read_run(done["teacher"].folder / teachers.SELECT), path)
-                found[name] = _read(path)
-                continue
-            if name == "cosine":
-                one = CosineTeacher("minilm", recipe.student.text)
-            else:
-                members = pipeline.members_of(recipe, done["teacher"])
-                one = teachers.open_teacher(  # type: ignore[assignment]
-                    recipe.teacher, done["teacher"], members, place.data
-                )
+def do_unit(unit: Unit, place: pipeline.Place, shelf: Shelf, show: Console) -> None:
+    """Trains the unit where its runs are not kept yet, and keeps them.
+
+    Of dev-report its scores alone are kept; nothing here reads what they are worth.
+    """
+    decided = decided_by(unit.recipe, place.data)
+    if shelf.holds(unit.name, decided):
+        show.print(f"[dim]{unit.name}: kept before[/]", highlight=False)
+        return
+    show.print(f"[bold]{unit.name}[/]", highlight=False)
+    done = pipeline.run(unit.recipe, place, show, until="student")
+    material = Material(done["split"], place.data)
+    runs = {role: student_run(unit.recipe, material, done["student"], role) for role in ROLES}
+    shelf.keep(unit.name, decided, runs, _facts(done))
+
+
+def do_teacher(recipe: Recipe, place: pipeline.Place, shelf: Shelf, show: Console) -> None:
+    """Keeps the runs of the teacher and of the floor, as `do_unit` does."""
+    decided = decided_by(recipe, place.data, only_teacher=True)
+    if shelf.holds(TEACHER, decided) and shelf.holds(COSINE, decided):
+        return
+    done = pipeline.run(recipe, place, show, until="teacher")
+    material = Material(done["split"], place.data)
+    members = pipeline.members_of(recipe, done["teacher"])
+    teacher = teachers.open_teacher(recipe.teacher, done["teacher"], members, place.data)
+    floor = CosineTeacher("minilm", recipe.student.text)
+    for name, one in ((TEACHER, teacher), (COSINE, floor)):
+        runs: dict[Role, Run] = {}
+        for role in ROLES:
             judged = material.judgments(role)
-            _keep(teacher_run(one, judged, material.queries, material.products), path)
-        found[name] = _read(path)
-    return found
+            runs[role] = teacher_run(one, judged, material.queries, material.products)
+        shelf.keep(name, decided, runs, _facts(done))
 
 
-def _keep(run: Run, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    plain = path.with_suffix("")
-    # Six digits order as well as sixteen, and are a third of the bytes.
-    rounded = {q: {name: round(v, 6) for name, v in rows.items()} for q, rows in run.items()}
-    write_run(rounded, plain, tag=path.name.split(".")[0])
-    # No time of day in the header: equal runs are equal files.
-    path.write_bytes(gzip.compress(plain.read_bytes(), mtime=0))
-    plain.unlink()
+def material_of(recipe: Recipe, place: pipeline.Place) -> Material:
+    """Queries, products and judgments as the units of a plan see them."""
+    split = pipeline.run(recipe, place, Console(quiet=True), until="split")["split"]
+    return Material(split, place.data)
 
 
-def _read(path: Path) -> Run:
-    plain = path.with_suffix(".reading")
-    plain.write_bytes(gzip.decompress(path.read_bytes()))
-    try:
-        return read_run(plain)
-    finally:
-        plain.unlink()
+def check_one_split(plan: Plan, path: Path) -> None:
+    """Raises `ConfigError` where two arms are measured on different queries."""
+    splits = {hash_json(records.to_json(unit.recipe.split)) for unit in units(plan, path)}
+    splits.add(hash_json(records.to_json(teacher_recipe(plan, path).split)))
+    if len(splits) > 1:
+        raise ConfigError(f"{path}: its recipes split the data in {len(splits)} ways; give one")
+
+
+def _facts(done: dict[str, Finished]) -> dict[str, Any]:
+    return {
+        name: {
+            "folder": one.folder.name,
+            "facts": one.facts,
+            "seconds": one.manifest["seconds"],
+            "inputs": one.manifest["inputs"],
+            "environment": one.manifest["environment"],
+        }
+        for name, one in done.items()
+        if name != "split"
+    }

@@ -52,3 +52,4 @@ def read_plan(path: Path) -> Plan:
 
 
 Role = Literal["select", "report"]
+ROLES: tuple[Role, ...] = ("select", "report")

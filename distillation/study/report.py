@@ -7,16 +7,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from distillation.pipeline import run as pipeline
-from distillation.pipeline.split import Material
-from distillation.pipeline.stage import Finished, write_json
+from distillation.pipeline.stage import write_json
 from distillation.ranking import Run, values
 from distillation.report.plots import against, scale_curve
 from distillation.study.claims import Claim, claims, mean_over_seeds
-from distillation.study.grid import find, recipe_of, teacher_runs, unit_run, units
+from distillation.study.grid import (
+    COSINE,
+    TEACHER,
+    decided_by,
+    material_of,
+    teacher_recipe,
+    units,
+)
 from distillation.study.plan import Plan, Role
+from distillation.study.shelf import Shelf
 from rerank_core.errors import ConfigError
 from rerank_core.measures import bootstrap, paired_test
 
@@ -24,42 +29,37 @@ Measured = dict[str, dict[str, dict[str, float]]]
 """Arm to measure to query to value, means over seeds."""
 
 
-def report(
-    plan: Plan, path: Path, place: pipeline.Place, role: Role, folder: Path, show: Console
-) -> list[str]:
-    """Writes runs, ``<plan>.<role>.json`` and a page beside them; returns the units not run yet.
+def report(plan: Plan, path: Path, place: pipeline.Place, role: Role, folder: Path) -> list[str]:
+    """Writes ``<plan>.<role>.json`` and a page beside it; returns the units not run yet.
 
-    Raises `ConfigError` where no unit has run.
+    Reads the runs that are kept, no stage. Raises `ConfigError` where no unit has run, or the
+    teacher's runs are not kept.
     """
-    found: dict[str, list[Run]] = {}
+    shelf = Shelf(folder / "runs" / plan.name)
+    recipe = teacher_recipe(plan, path)
+    decided = decided_by(recipe, place.data, only_teacher=True)
+    if not all(shelf.holds(name, decided) for name in (TEACHER, COSINE)):
+        raise ConfigError(f"{path}: the teacher's runs are not kept; see `study --run all`")
+    found: dict[str, list[Run]] = {name: [shelf.read(name, role)] for name in (TEACHER, COSINE)}
     missing: list[str] = []
-    last: tuple[Any, dict[str, Finished], Material] | None = None
-    runs = folder / "runs" / plan.name
-    for arm, seed in units(plan):
-        done = find(path, arm, seed, place, Console(quiet=True))
-        if done is None:
-            missing.append(f"{arm.name} seed {seed}")
-            continue
-        recipe = recipe_of(path, arm, seed)
-        material = Material(done["split"], place.data)
-        kept = runs / f"{arm.name}-{seed}.{role}.trec.gz"
-        found.setdefault(arm.name, []).append(unit_run(recipe, done, material, role, kept))
-        if "teacher" in done:
-            last = (recipe, done, material)
-        show.print(f"{arm.name} seed {seed}", highlight=False)
-    if last is None:
-        raise ConfigError(f"{path}: no unit that learns from labels has run; see `study --run`")
-    recipe, done, material = last
-    beside = teacher_runs(recipe, done, material, place, role, runs)
+    for unit in units(plan, path):
+        if shelf.holds(unit.name, decided_by(unit.recipe, place.data)):
+            found.setdefault(unit.arm, []).append(shelf.read(unit.name, role))
+        else:
+            missing.append(f"{unit.arm} seed {unit.seed}")
+    if len(found) == 2:
+        raise ConfigError(f"{path}: no unit has run; see `study --run all`")
+    material = material_of(recipe, place)
     judged = material.judgments(role)
-    sets = [one for one in material.sets if any(q.startswith(f"{one}/") for q in judged)]
     content: dict[str, Any] = {"plan": plan.name, "role": role, "missing": missing, "sets": {}}
-    for name in sets:
+    for name in material.sets:
         part = {q: rows for q, rows in judged.items() if q.startswith(f"{name}/")}
+        if not part:
+            continue
         measured: Measured = {}
-        for arm_name, arm_runs in {**{k: [v] for k, v in beside.items()}, **found}.items():
-            each = [values(part, {q: run[q] for q in part}) for run in arm_runs]
-            measured[arm_name] = {
+        for arm, runs in found.items():
+            each = [values(part, {q: run[q] for q in part}) for run in runs]
+            measured[arm] = {
                 measure: mean_over_seeds([one[measure] for one in each]) for measure in each[0]
             }
         content["sets"][name] = _summary(measured, found, len(part))
@@ -91,7 +91,7 @@ def _summary(measured: Measured, found: Mapping[str, list[Run]], queries: int) -
     arms = {}
     for name, by_measure in measured.items():
         arms[name] = {
-            "seeds": len(found.get(name, [0])),
+            "seeds": len(found[name]),
             "means": {measure: asdict(bootstrap(v)) for measure, v in by_measure.items()},
             "against": {
                 other: asdict(paired_test(by_measure["nDCG@10"], measured[other]["nDCG@10"]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from sentence_transformers import SentenceTransformer
 
@@ -19,6 +20,8 @@ from rerank_core.text import ProductTextRecipe
 _TEXTS_A_BATCH = 32
 _ENDS = 2
 """Tokens around a text that count towards a model's limit."""
+_KEPT_VECTORS = 200_000
+"""Of 768 floats, 600 MB; a pool names each product about twice, chunks apart."""
 
 
 class BiEncoderTeacher:
@@ -37,22 +40,27 @@ class BiEncoderTeacher:
         wanted = max(text.query_tokens, text.product_tokens) + _ENDS
         model.max_seq_length = min(own, wanted) if own else wanted
         self._model, self.text = model, text
+        self._vectors: dict[str, npt.NDArray[np.float32]] = {}
         asked = hash_json(["bi-encoder", text.hash])
         self.identity = TeacherIdentity("bi-encoder", revision, asked)
 
     def score(self, pairs: Sequence[Pair]) -> TeacherScores:
         """Never NaN."""
         texts = list(dict.fromkeys([one.query for one in pairs] + [one.product for one in pairs]))
-        place = {text: number for number, text in enumerate(texts)}
+        if len(self._vectors) > _KEPT_VECTORS:
+            self._vectors.clear()
+        self._encode([text for text in texts if text not in self._vectors])
+        left = np.stack([self._vectors[one.query] for one in pairs])
+        right = np.stack([self._vectors[one.product] for one in pairs])
+        return TeacherScores((SCALE * (left * right).sum(1)).astype(np.float32))
+
+    def _encode(self, texts: Sequence[str]) -> None:
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16()):
-            vectors = self._model.encode(
-                texts,
+            found = self._model.encode(
+                list(texts),
                 batch_size=_TEXTS_A_BATCH,
                 normalize_embeddings=True,
                 convert_to_tensor=True,
                 show_progress_bar=False,
             )
-        found = vectors.float().numpy()
-        left = found[[place[one.query] for one in pairs]]
-        right = found[[place[one.product] for one in pairs]]
-        return TeacherScores((SCALE * (left * right).sum(1)).astype(np.float32))
+        self._vectors.update(zip(texts, found.float().numpy(), strict=True))

@@ -175,6 +175,28 @@ def test_a_bi_encoder_in_torch_says_what_the_served_one_does():
         BiEncoderTeacher("/nowhere/none", text, "r")
 
 
+def test_a_bi_encoder_reads_a_text_once_however_often_it_is_paired(monkeypatch):
+    """Of the second chunk its new product alone is encoded, and answers do not change."""
+    folder = str(named_folder("minilm"))
+    teacher = BiEncoderTeacher(folder, ProductTextRecipe(("title",)), "r")
+    read: list[str] = []
+    encode = teacher._model.encode
+
+    def listening(texts, **settings):
+        read.extend(texts)
+        return encode(texts, **settings)
+
+    monkeypatch.setattr(teacher._model, "encode", listening)
+    first = [Pair("drill", "cordless drill"), Pair("drill", "drill bits")]
+    before = teacher.score(first).logits
+    again = teacher.score(
+        [*first, Pair("drill", "garden hose"), Pair("drill", "drill bits")]
+    ).logits
+    assert read == ["drill", "cordless drill", "drill bits", "garden hose"]
+    assert (again[:2] == before).all()
+    assert again[3] == before[1]
+
+
 def test_a_mean_divides_each_member_by_its_spread():
     """(2 / 2 + 3 / 1) / 2 = 2, times a scale of 10; NaN of one is NaN of all."""
     mean = MeanTeacher([_Fixed([2.0, 2.0]), _Fixed([3.0, float("nan")])], [2.0, 1.0], 10.0)

@@ -1,0 +1,213 @@
+"""A study in miniature by its command: kept runs outlive the stages, stale ones do not count."""
+
+import gzip
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from demo.catalogue import write_catalogue
+from distillation.__main__ import study
+from distillation.pipeline.run import Place
+from distillation.study.grid import check_one_split, do_unit, units
+from distillation.study.plan import read_plan
+from distillation.study.report import report
+from distillation.study.shelf import Shelf
+from rerank_core.errors import ConfigError
+
+pytestmark = pytest.mark.timeout(600)
+TEXT = 'text = {fields = ["title", "brand"], query_tokens = 12, product_tokens = 16}'
+RECIPE = f"""
+name = "tiny"
+[split]
+human_queries = 20
+[[split.sources]]
+folder = "shop"
+floor = 0.0
+top = 3.0
+train = "dev"
+dev = ""
+held_out = 0.5
+[[teacher.members]]
+kind = "cosine"
+{TEXT}
+[pool]
+queries = 30
+bm25 = 0
+[[pool.mine]]
+queries = "shop"
+catalogues = ["shop"]
+judged = true
+[labels]
+pairs = 160
+[student]
+layers = 1
+{TEXT}
+fit = {{steps = 8, loss = "margin-mse", learning_rate = 4e-4, head_learning_rate = 2e-3, \
+evaluations = 2, pairs_a_step = 16, precision = "float32"}}
+"""
+HUMAN = """
+extends = "tiny.toml"
+[student]
+learns = "human"
+fit = {steps = 8, loss = "ranknet", pointwise = 0.3}
+"""
+PLAN = """
+name = "tiny"
+decides = "shop"
+human = "A"
+teacher = "tiny.toml"
+[[arms]]
+name = "A"
+recipe = "human.toml"
+seeds = [1, 2]
+[[arms]]
+name = "C1"
+recipe = "tiny.toml"
+changes = ["student.pairs=40"]
+labels = 40
+seeds = [1]
+[[arms]]
+name = "C4"
+recipe = "tiny.toml"
+changes = ["student.pairs=160"]
+labels = 160
+seeds = [1]
+[[arms]]
+name = "E"
+recipe = "tiny.toml"
+changes = ["student.pairs=160", "student.learns=shuffled"]
+seeds = [1]
+control = true
+"""
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """A made-up shop whose study has run by its command, but for the arm E; its stages are gone."""
+    folder = tmp_path_factory.mktemp("study")
+    write_catalogue(folder / "data" / "shop", products=200, queries=90, seed=3)
+    for name, text in (("tiny", RECIPE), ("human", HUMAN), ("plan", PLAN)):
+        (folder / f"{name}.toml").write_text(text)
+    with pytest.raises(ConfigError, match="the teacher's runs are not kept; see `study --run all`"):
+        _report(folder)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "distillation", "study", "plan.toml"),
+            *("--data", "data", "--out", "work", "--pages", "pages"),
+            *("--run", "A", "--run", "C1", "--run", "C4"),
+        ],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "not run yet: E seed 1" in done.stdout
+    shutil.rmtree(folder / "work")
+    return folder
+
+
+def _place(shop):
+    return Place(shop / "data", shop / "work", None, shop)
+
+
+def _report(shop):
+    path = shop / "plan.toml"
+    return report(read_plan(path), path, _place(shop), "select", shop / "pages")
+
+
+@contextmanager
+def _human_recipe(shop, text):
+    (shop / "human.toml").write_text(text)
+    try:
+        yield
+    finally:
+        (shop / "human.toml").write_text(HUMAN)
+
+
+def test_the_page_is_written_from_what_is_kept(shop):
+    """No stage but the split is left, and none is done: the claims stand on the runs alone."""
+    assert _report(shop) == ["E seed 1"]
+    found = json.loads((shop / "pages" / "tiny.select.json").read_text())
+    arms = found["sets"]["shop"]["arms"]
+    seeds = {"teacher": 1, "cosine": 1, "A": 2, "C1": 1, "C4": 1}
+    assert {name: one["seeds"] for name, one in arms.items()} == seeds
+    # The teacher is the floor here, and nothing differs from itself.
+    assert arms["teacher"]["against"]["cosine"]["difference"]["mean"] == 0
+    assert [one["name"] for one in found["claims"]] == ["P1", "P2", "P3"]
+    assert "no verdict on dev-select" in (shop / "pages" / "tiny.select.md").read_text()
+    assert [one.name[:6] for one in (shop / "work").iterdir() if one.is_dir()] == ["split-"]
+
+
+def test_a_unit_that_is_kept_is_not_trained_again(shop):
+    """A look at its record, and the file is left alone."""
+    path = shop / "plan.toml"
+    shelf = Shelf(shop / "pages" / "runs" / "tiny")
+    (unit,) = (one for one in units(read_plan(path), path) if one.name == "C1-1")
+    before = (shelf.folder / "C1-1.select.trec.gz").stat().st_mtime_ns
+    show = Console(file=io.StringIO())
+    do_unit(unit, _place(shop), shelf, show)
+    assert "C1-1: kept before" in show.file.getvalue()
+    assert (shelf.folder / "C1-1.select.trec.gz").stat().st_mtime_ns == before
+    assert not list((shop / "work").glob("student-*"))
+
+
+def test_a_unit_keeps_what_it_learnt_and_its_report_run_unread(shop):
+    """Curve, machine and inputs are in its record, of dev-report scores alone."""
+    runs = shop / "pages" / "runs" / "tiny"
+    record = json.loads((runs / "C4-1.json").read_text())
+    student = record["stages"]["student"]
+    assert student["facts"]["pairs"] == 160
+    assert len(student["facts"]["curve"]) == 2
+    assert student["environment"]["versions"]["torch"]
+    assert not any("report" in key for stage in record["stages"].values() for key in stage["facts"])
+    assert len(gzip.decompress((runs / "C4-1.report.trec.gz").read_bytes()).splitlines()) > 20
+    assert not (shop / "pages" / "tiny.report.md").exists()
+
+
+def test_runs_of_other_settings_do_not_count(shop):
+    """A recipe that has changed since makes its units missing, no others."""
+    with _human_recipe(shop, HUMAN.replace("steps = 8", "steps = 9")):
+        assert _report(shop) == ["A seed 1", "E seed 1", "A seed 2"]
+    assert _report(shop) == ["E seed 1"]
+
+
+def test_runs_that_are_half_written_do_not_count(shop):
+    """The record comes last, and goes first where runs are written anew."""
+    shelf = Shelf(shop / "pages" / "runs" / "tiny")
+    record = shelf.folder / "C4-1.json"
+    text = record.read_text()
+    decided = json.loads(text)["decided_by"]
+    with pytest.raises(AttributeError):  # no run at all: as a kill between the two
+        shelf.keep("C4-1", decided, {"select": None}, {})
+    try:
+        assert not shelf.holds("C4-1", decided)
+        assert _report(shop) == ["C4 seed 1", "E seed 1"]
+    finally:
+        record.write_text(text)
+
+
+def test_arms_that_are_measured_on_other_queries_are_refused(shop):
+    """Their means could not be held against each other."""
+    path = shop / "plan.toml"
+    with (
+        _human_recipe(shop, f"{HUMAN}\n[split]\nhuman_queries = 10\n"),
+        pytest.raises(ConfigError, match="its recipes split the data in 2 ways; give one"),
+    ):
+        check_one_split(read_plan(path), path)
+
+
+def test_an_arm_that_is_not_in_the_plan_is_an_error(shop, monkeypatch):
+    """Rather than nothing done."""
+    monkeypatch.chdir(shop)
+    with pytest.raises(ConfigError, match=r"--run C99: plan.toml has no such arm"):
+        study(Path("plan.toml"), Path("data"), Path("work"), Path("pages"), run=["C99"])
