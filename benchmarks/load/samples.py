@@ -44,6 +44,8 @@ class Sample:
     """Which of the run's requests it was."""
     scored: int = 0
     """Candidates that the answer gave a score."""
+    engine_ms: float = 0.0
+    """What the answer says of queueing, tokenising and scoring; 0 over HTTP, which does not."""
 
     @property
     def latency_ms(self) -> float:

@@ -113,6 +113,7 @@ class _Run:
                 answer.detail,
                 number,
                 answer.scored,
+                round(answer.engine_ms, 3),
             )
         )
 

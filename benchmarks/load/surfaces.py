@@ -19,6 +19,7 @@ _PATH = "/v2/rerank"
 _BUDGET = "x-envoy-expected-rq-timeout-ms"
 _DEGRADED = "x-rerank-degraded"
 _SCORED = "x-rerank-scored"
+_ENGINE = ("queue", "tokenize", "score")
 _GRACE_S = 30.0
 """For late answers, which are to be seen as late."""
 
@@ -30,6 +31,8 @@ class Answer(NamedTuple):
     detail: str = ""
     """Why it is less than all."""
     scored: int = 0
+    engine_ms: float = 0.0
+    """Queueing, tokenising and scoring, where the answer tells."""
 
 
 class Asker(Protocol):
@@ -86,7 +89,8 @@ class _Grpc:
             return Answer("error", error.code().name)
         response = pb.RerankResponse.FromString(content)
         reasons = ",".join(pb.DegradedReason.Name(reason) for reason in response.degraded)
-        return Answer("degraded" if reasons else "full", reasons, response.scored)
+        engine_ms = sum(one.duration_ms for one in response.stages if one.stage in _ENGINE)
+        return Answer("degraded" if reasons else "full", reasons, response.scored, engine_ms)
 
 
 class _Http:

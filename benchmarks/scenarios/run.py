@@ -11,7 +11,18 @@ from pathlib import Path
 from benchmarks.machine import load_average, this_machine
 from benchmarks.points import FORMAT, Point, Scenario, SuiteResult
 from benchmarks.results import Absent
-from benchmarks.scenarios import budget, cache, cost, funnel, memory, saturation, start, stock, swap
+from benchmarks.scenarios import (
+    budget,
+    cache,
+    cost,
+    funnel,
+    memory,
+    saturation,
+    start,
+    stock,
+    swap,
+    wire,
+)
 from benchmarks.scenarios.ground import Ground
 from rerank_client import RerankClient
 from rerank_core.artifact import open_named
@@ -32,6 +43,7 @@ class Question(StrEnum):
     FUNNEL = "funnel"
     STOCK = "stock"
     MEMORY = "memory"
+    WIRE = "wire"
 
 
 _ASKED: Mapping[Question, tuple[Callable[[Ground], Iterator[Point]], str]] = {
@@ -44,6 +56,7 @@ _ASKED: Mapping[Question, tuple[Callable[[Ground], Iterator[Point]], str]] = {
     Question.FUNNEL: (funnel.points, funnel.ABOUT),
     Question.STOCK: (stock.points, stock.ABOUT),
     Question.MEMORY: (memory.points, memory.ABOUT),
+    Question.WIRE: (wire.points, wire.ABOUT),
 }
 QUICK = (
     Question.SATURATION,

@@ -22,6 +22,7 @@ from distillation.teachers.cosine import CosineTeacher
 from rerank_core import records
 from rerank_core.errors import ConfigError
 from rerank_core.hashing import hash_json
+from rerank_core.measures import read_run
 
 TEACHER, COSINE = "teacher", "cosine"
 
@@ -98,6 +99,9 @@ def do_teacher(recipe: Recipe, place: pipeline.Place, shelf: Shelf, show: Consol
     for name, one in ((TEACHER, teacher), (COSINE, floor)):
         runs: dict[Role, Run] = {}
         for role in ROLES:
+            if name == TEACHER and role == "select":  # its stage has looked already
+                runs[role] = read_run(done["teacher"].folder / teachers.SELECT)
+                continue
             judged = material.judgments(role)
             runs[role] = teacher_run(one, judged, material.queries, material.products)
         shelf.keep(name, decided, runs, _facts(done))

@@ -58,9 +58,9 @@ def measured(*words, out):
 def test_scenarios_end_to_end(shop, model, tmp_path):
     """Every named scenario gives points; a second run into the file keeps the others."""
     out = tmp_path / "suite.json"
-    words = ("run", "start", "budget", "memory", "cost", "--quick", "--data", shop)
+    words = ("run", "start", "budget", "memory", "cost", "wire", "--quick", "--data", shop)
     result = measured(*words, "--model", model, "--candidates", "5", out=out)
-    assert [one.name for one in result.scenarios] == ["start", "budget", "memory", "cost"]
+    assert [one.name for one in result.scenarios] == ["start", "budget", "memory", "cost", "wire"]
     (start,) = result.scenario("start").points
     assert len(start.series["serving_ms"]) == 2
     assert min(start.series["first_ms"]) > 0
@@ -77,6 +77,12 @@ def test_scenarios_end_to_end(shop, model, tmp_path):
         assert len(point.series["service_ms"]) == 5
         assert count(point.histograms["service_ms"]) == 5
     assert all(one.figures["resident_bytes"] > 2**20 for one in result.scenario("memory").points)
+    health, one_caller, half, saturated = result.scenario("wire").points
+    assert len(health.series["service_ms"]) == 50
+    for point in (one_caller, half):  # the server's own account is a part of what the client saw
+        assert min(point.series["engine_ms"]) > 0
+        assert min(point.series["beside_engine_ms"]) > 0
+    assert len(saturated.series["kept_share"]) == 2
     assert str(tmp_path) not in out.read_text()
     assert str(model.parent) not in out.read_text()
     again = run("run", "start", *words[5:], "--model", model, "--candidates", "5", "--out", out)
