@@ -197,7 +197,9 @@ def _load(
     """The model in a folder; its checksums are compared in any case."""
     artifact = open_named(place)
     model = known.get(artifact.manifest.model_hash)
-    if isinstance(model, kind):
+    # Ranges of static int8 decide scores, too, and are in the manifest, not in the weights' hash.
+    quantisation = artifact.manifest.quantisation
+    if isinstance(model, kind) and model.artifact.manifest.quantisation == quantisation:
         # What decides no score (licence, calibration) may have changed in the manifest.
         return replace(model, artifact=artifact)
     return load(artifact)

@@ -17,6 +17,9 @@ from rerank_core.engine.shape import BertShape, read_pooling, read_shape
 from rerank_core.errors import ArtifactError
 from rerank_core.text import PackedTokens, TextEncoder
 
+# Tables of embeddings are made longer than their vocabulary, to a multiple of 8, 64 or 128.
+_VOCABULARY_PADDING = 128
+
 Product: TypeAlias = str | Mapping[str, object]
 """Its text, or the fields that the model's recipe makes text of."""
 
@@ -131,6 +134,11 @@ def _text_encoder(artifact: Artifact, shape: BertShape) -> TextEncoder:
         raise ArtifactError(
             f"{artifact.folder}: tokenizer.json has ids up to {encoder.vocabulary_size - 1}, the "
             f"model reads {shape.vocabulary}; take tokenizer and weights from one model"
+        )
+    if encoder.vocabulary_size <= shape.vocabulary - _VOCABULARY_PADDING:
+        raise ArtifactError(
+            f"{artifact.folder}: tokenizer.json has {encoder.vocabulary_size} ids, the model reads "
+            f"{shape.vocabulary}; take tokenizer and weights from one model"
         )
     return encoder
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from threading import Lock
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -99,13 +100,19 @@ class TextEncoder:
 
     def pairing(self, query: str) -> Callable[[Sequence[str]], PackedTokens]:
         """`pairs` for products that come in parts; the query is tokenised once, at the first."""
+        alone = Lock()  # workers begin parts side by side
 
         @cache
-        def head() -> Ids:
+        def tokenised() -> Ids:
             return np.concatenate((self._begin, self.query_ids(query), self._end))
 
+        def head() -> Ids:
+            with alone:
+                return tokenised()
+
         def pair(products: Sequence[str]) -> PackedTokens:
-            return PackedTokens.framed(head(), self.product_ids(products), self._end, len(head()))
+            begin = head()
+            return PackedTokens.framed(begin, self.product_ids(products), self._end, len(begin))
 
         return pair
 

@@ -174,6 +174,21 @@ def test_a_tokenizer_of_another_model_is_refused(cross):
     assert "tokenizer.json has ids up to 30522, the model reads 30522" in message
 
 
+def test_a_tokenizer_of_a_smaller_model_is_refused(cross):
+    """The cased one has 28,996 words and frames pairs alike; other words stand behind its ids."""
+    path = cross / "tokenizer.json"
+    data = json.loads(path.read_text())
+    words = data["model"]["vocab"]
+    data["model"]["vocab"] = {word: at for word, at in words.items() if at < 28_996}
+    path.write_text(json.dumps(data))
+    message = refusal(load_cross_encoder, cross)
+    assert "tokenizer.json has 28996 ids, the model reads 30522" in message
+    # A table that is padded for the sake of speed is no other model's.
+    data["model"]["vocab"] = {word: at for word, at in words.items() if at < 30_522 - 127}
+    path.write_text(json.dumps(data))
+    load_cross_encoder(open_artifact(cross))
+
+
 def test_a_tokenizer_of_another_family_is_refused(cross):
     """It would frame a pair with other tokens than the model was trained on."""
     path = cross / "tokenizer.json"

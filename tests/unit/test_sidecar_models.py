@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from structlog.testing import capture_logs
 
-from rerank_core.engine import CHOICE_VARIABLE, Engine, native_library
+from rerank_core.artifact import named_folder, open_artifact
+from rerank_core.engine import CHOICE_VARIABLE, Engine, load_cross_encoder, native_library
+from rerank_core.engine.static_calibration import calibrate_artifact
 from rerank_core.errors import ToolMissingError
 from sidecar.config import ModelSettings
 from sidecar.models import load_models
@@ -40,6 +44,27 @@ def test_one_line_a_model_with_its_path_and_why(folders, monkeypatch):
         )
         assert line["numeric_path"] == "onnxruntime-fp32"
         assert line["reason"] == "fp32 on ONNX Runtime was chosen"
+
+
+def test_new_ranges_of_static_int8_are_loaded_though_the_weights_are_the_same(
+    tmp_path, monkeypatch
+):
+    """They decide scores; a licence that changed in the manifest decides none."""
+    monkeypatch.setenv(CHOICE_VARIABLE, "onnxruntime-int8")
+    folder = shutil.copytree(named_folder("student"), tmp_path / "student")
+    compose = load_cross_encoder(open_artifact(folder), "onnxruntime").composer("garden hose")
+    texts = ["Garden hose 50 ft.", "12 in. x 24 in. marble tile", "hammer drill, tool only " * 4]
+    settings = ModelSettings(reranker=str(folder), encoders=())
+    with Engine(1) as engine:
+        calibrate_artifact(open_artifact(folder), [compose(texts)], "first")
+        first = load_models(settings, engine).reranker()
+        same = load_models(settings, engine, [first]).reranker()
+        assert same.model.path is first.model.path
+        calibrate_artifact(open_artifact(folder), [compose([*texts, "oak"])], "second")
+        second = load_models(settings, engine, [first]).reranker()
+    assert second.model.hash == first.model.hash
+    assert second.model.path is not first.model.path
+    assert second.model.numeric_path != first.model.numeric_path
 
 
 def test_a_fallback_is_a_warning(folders, monkeypatch):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tokenizers import Tokenizer
@@ -123,6 +125,24 @@ def test_what_is_no_bert_tokenizer_is_refused(tokenizer_json):
     data["post_processor"] = None
     with pytest.raises(ArtifactError, match="not of the BERT family"):
         TextEncoder(json.dumps(data), recipe)
+
+
+def test_a_query_is_tokenised_once_though_its_parts_begin_together(encoder, monkeypatch):
+    """Four workers ask for its tokens while the first still makes them."""
+    asked = []
+    tokenise = encoder._ids
+
+    def slowly(texts, most):
+        asked.extend(texts)
+        time.sleep(0.05)
+        return tokenise(texts, most)
+
+    monkeypatch.setattr(encoder, "_ids", slowly)
+    pair = encoder.pairing("garden hose")
+    with ThreadPoolExecutor(4) as pool:
+        rows = [row(one, 0) for one in pool.map(pair, [["oak"]] * 4)]
+    assert asked.count("garden hose") == 1
+    assert rows == [rows[0]] * 4
 
 
 def test_a_product_is_tokenised_once(encoder, monkeypatch):
