@@ -51,10 +51,20 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return None
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """So are single tests elsewhere that are marked `kernel`."""
+    if any(item.get_closest_marker("kernel") for item in items) and _no_kernel_reason():
+        left_out = [item for item in items if item.get_closest_marker("kernel")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Says so, once."""
     if reason := _no_kernel_reason():
-        terminalreporter.write_line(f"test_native_* left out, the kernel was not built: {reason}")
+        terminalreporter.write_line(
+            f"test_native_* and tests marked kernel left out, the kernel was not built: {reason}"
+        )
 
 
 @pytest.fixture(scope="session")

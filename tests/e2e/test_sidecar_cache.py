@@ -15,6 +15,7 @@ from tests.serving_load import requests
 from tests.sidecar_process import PATIENCE_S, running
 from tests.tiny_models import make_cross_encoder
 
+pytestmark = pytest.mark.kernel  # scores in fp32 are not remembered
 REQUEST = pb.RerankRequest.FromString(requests(1, 120, 6)[0])
 
 

@@ -56,6 +56,7 @@ def run(temporary, *words):
     )
 
 
+@pytest.mark.kernel
 def test_a_tiny_run_end_to_end(shop, model, tmp_path):
     """Tables, a result file that is read back, one line of JSON last, no file left behind."""
     out, temporary = tmp_path / "out.json", tmp_path / "tmp"

@@ -21,7 +21,9 @@ def _resident_mb() -> float:
     return int(line.split()[1]) / 1024
 
 
-@pytest.mark.parametrize("choice", ["native", "onnxruntime"])
+@pytest.mark.parametrize(
+    "choice", [pytest.param("native", marks=pytest.mark.kernel), "onnxruntime"]
+)
 def test_memory_is_flat(tmp_path: Path, choice: str) -> None:
     """800 requests of all lengths and counts, some given up half way, on top of 400 alike."""
     model = load_cross_encoder(open_artifact(make_cross_encoder(tmp_path / "model")), choice)
