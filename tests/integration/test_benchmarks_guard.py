@@ -64,7 +64,7 @@ def test_two_numeric_paths_are_no_comparison(shop, tmp_path):
     """The reference computes in fp32: that is named, and nothing is timed."""
     traffic = draw(BeirFolder(shop), Wish(turns=8, questions=8, candidates=(5,)))
     other = replace(Build(), name="in fp32", environ={"RERANK_NUMERIC_PATH": "onnxruntime"})
-    with pytest.raises(ConfigError, match="in fp32 computes on .*, this on "):
+    with pytest.raises(ConfigError, match=r"in fp32 computes on .*, this on "):
         take_turns(
             Build(),
             other,
