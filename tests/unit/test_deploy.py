@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires, version
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 from ruamel.yaml import YAML
 
 from rerank_core.engine import Engine
@@ -23,6 +26,7 @@ TOOLS = Path(sys.executable).parent
 MANIFESTS = sorted(
     path for path in (DEPLOY / "kubernetes").glob("*.yaml") if path.name != "kustomization.yaml"
 )
+CRONJOB = DEPLOY / "index-builder.cronjob.yaml"
 
 
 def _lint(*command):
@@ -37,12 +41,91 @@ def test_the_dockerfile_is_clean():
     _lint("hadolint", "deploy/Dockerfile")
 
 
-def test_the_image_has_no_torch_and_no_root():
-    """The extras of serving alone, and a user by number that Kubernetes can check."""
+def test_the_images_have_no_torch_and_no_root():
+    """The extras of what each runs alone, and a user by number that Kubernetes can check."""
     text = (DEPLOY / "Dockerfile").read_text()
-    assert "[serve,traces]" in text
-    assert re.search(r"^USER 10001:10001$", text, re.MULTILINE)
-    assert text.count("\nFROM ") == 2
+    assert re.findall(r"'\.\[([\w,]+)\]'", text) == ["index", "serve,traces"]
+    assert re.findall(r"^FROM (\S+) AS (\S+)$", text, re.MULTILINE)[-3:] == [
+        ("python:3.12-slim-bookworm", "base"),
+        ("base", "index-builder"),
+        ("base", "sidecar"),
+    ]
+    assert re.findall(r"^USER (.+)$", text, re.MULTILINE) == ["10001:10001"]
+
+
+@pytest.mark.parametrize(
+    ("image", "package"),
+    [("rerank-index-builder", "index_builder"), ("rerank-sidecar", "sidecar")],
+)
+def test_an_image_can_start_what_the_manifests_run_by_it(image, package):
+    """Its extras bring every package that the program's modules import, lazily too."""
+    of_image = {"rerank-index-builder": [CRONJOB], "rerank-sidecar": MANIFESTS}
+    texts = [path.read_text() for path in of_image[image]]
+    images = [found for text in texts for found in re.findall(r"image: (\S+)", text)]
+    assert images == [f"{image}:{version('rerank-sidecar')}"]
+    commands = {found for text in texts for found in re.findall(r"python -m (\w+)", text)}
+    dockerfile = (DEPLOY / "Dockerfile").read_text()
+    target = image.removeprefix("rerank-")
+    stage = dockerfile.split(f" AS {target}\n")[1]
+    entry = re.search(r'^ENTRYPOINT \["python", "-m", "(\w+)"\]$', stage, re.MULTILINE)
+    assert entry is not None
+    assert commands - {"sidecar"} | {entry[1]} == {package}
+    built = dockerfile.split(f" AS build-{target}\n")[1]
+    extras = re.search(r"'\.\[([\w,]+)\]'", built)
+    assert extras is not None
+    installed = _closure("rerank-sidecar", frozenset(extras[1].split(",")))
+    where = packages_distributions()
+    for name in _imported(f"{package}.__main__"):
+        assert {_plain(one) for one in where[name]} & installed, name
+
+
+def _imported(start: str) -> set[str]:
+    """Top-level names of other projects that a module, or any of ours that it imports, imports."""
+    ours, others, pending = set(), set(), [start]
+    while pending:
+        module = pending.pop()
+        path = ROOT.joinpath(*module.split("."))
+        file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        if module in ours or not file.exists():  # what is no file is a name within a module
+            continue
+        ours.add(module)
+        pending.append(module.rpartition(".")[0] or module)
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            for name in names:
+                top = name.split(".")[0]
+                if (ROOT / top).is_dir():
+                    pending.append(name)
+                elif top not in sys.stdlib_module_names:
+                    others.add(top)
+    return others
+
+
+def _closure(distribution: str, extras: frozenset[str]) -> set[str]:
+    """All that pip installs for a distribution with these extras, as far as it is here."""
+    found, pending = set(), [(distribution, extras)]
+    while pending:
+        one = pending.pop()
+        if one in found:
+            continue
+        found.add(one)
+        try:
+            needs = [Requirement(text) for text in requires(one[0]) or []]
+        except PackageNotFoundError:
+            continue
+        for need in needs:
+            asked = [{"extra": extra} for extra in ("", *one[1])]
+            if need.marker is None or any(map(need.marker.evaluate, asked)):
+                pending.append((_plain(need.name), frozenset(need.extras)))
+    return {name for name, _ in found}
+
+
+def _plain(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def test_compose_is_compose():
@@ -50,7 +133,7 @@ def test_compose_is_compose():
     _lint("check-jsonschema", "--builtin-schema", "vendor.compose-spec", "compose.yaml")
 
 
-@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*MANIFESTS, CRONJOB], ids=lambda path: path.name)
 def test_manifests_are_kubernetes(path):
     """By the API's own schemas, unknown fields included."""
     _lint("kubernetes-validate", "--strict", str(path))
