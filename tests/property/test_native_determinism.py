@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
+import itertools
+import os
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +16,7 @@ from demo.listing import write_listing
 from demo.products import make_products
 from rerank_core.artifact import open_named
 from rerank_core.engine import CrossEncoder, Engine, load_cross_encoder
+from rerank_core.measures import BeirFolder
 
 QUERIES = ("cordless drill 18 V", "dog crate black medium", "oak shelf")
 
@@ -24,9 +28,16 @@ def student() -> CrossEncoder:
 
 @functools.cache
 def texts() -> tuple[str, ...]:
-    """The shop's texts of every length, from a word to far over the model's limit."""
+    """Real products where RERANK_DATA names some, else the made-up shop's; of every length.
+
+    From a word to far over the model's limit.
+    """
     recipe = student().artifact.manifest.recipe
-    products = [recipe.compose(write_listing(one, 3)) for one in make_products(60, seed=3)]
+    if data := os.environ.get("RERANK_DATA"):
+        real = BeirFolder(Path(data) / "esci150").products()
+        products = [recipe.compose(one) for one in itertools.islice(real.values(), 60)]
+    else:
+        products = [recipe.compose(write_listing(one, 3)) for one in make_products(60, seed=3)]
     cut = random.Random(5)
     shortened = [text[: cut.randint(3, 400)] for text in products]
     return (*shortened, " ".join(products[:4]), "drill")
