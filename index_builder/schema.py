@@ -122,6 +122,7 @@ BEIR = Schema(
         "color": Field("keyword"),
         "category": Field("keyword"),
         "price_cents": Field("number"),
+        "in_stock": Field("boolean"),
     }
 )
 """The names of a BEIR folder, and those that shops add to it."""

@@ -17,8 +17,8 @@ LEGS = frozenset({"lexical", "vector"})
 
 _QUERY_CHARACTERS = 200
 _SAMPLES = 5
-_FINDS_ITSELF = frozenset({"query", "vector", "ids"})
-"""Who asks for a product by one of these finds it."""
+_FINDS_ITSELF = frozenset({"query", "vector", "ids", "like"})
+"""Who asks by one of these of a product finds it, or what is like it."""
 
 
 def template_gate(
@@ -51,7 +51,7 @@ def template_gate(
             if not any(_finds(client, index, template, item, stored=stored) for item in products):
                 problems[template.name] = (
                     f"search template {template.id} finds none of {len(products)} sampled products "
-                    "by their own text and vector; check the schema"
+                    "by their own text, vector and key; check the schema"
                 )
         except (ClusterRefused, ConfigError, InputError) as error:
             problems[template.name] = f"search template {template.id} does not run: {error}"
@@ -88,7 +88,7 @@ def sample_parameters(template: Template, product: Mapping[str, Any]) -> dict[st
     if not template.schema:
         return known
     [example, *_] = template.examples
-    needed = {name: example[name] for name in template.schema["required"] if name in example}
+    needed = {name: example[name] for name in _required(template) if name in example}
     return {**needed, **{name: value for name, value in known.items() if name in template.declared}}
 
 
@@ -108,5 +108,15 @@ def _finds(
     if answer["_shards"]["failed"]:
         return False
     total = answer["hits"].get("total", {"value": 0})["value"]
-    must_find = not template.declared or template.declared.keys() & _FINDS_ITSELF
-    return bool(answer["hits"]["hits"] or total or not must_find)
+    return bool(answer["hits"]["hits"] or total or not _must_find(template))
+
+
+def _must_find(template: Template) -> bool:
+    """By what it asks of a product, or because it asks nothing that an index may not have."""
+    if not template.declared or template.declared.keys() & _FINDS_ITSELF:
+        return True
+    return not _required(template) - {"size", "k", "filters", "facets", "source_fields"}
+
+
+def _required(template: Template) -> frozenset[str]:
+    return frozenset(template.schema.get("required", ()))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from index_builder.gates.recall import lower_bound
+from index_builder.gates.templates import template_gate
 from index_builder.schema import BEIR
 from rerank_core.artifact import open_artifact
 from rerank_core.cluster.release import GateRecord, resolve_alias
@@ -165,6 +166,41 @@ def test_a_template_that_does_not_run_fails(
     assert "does not run" in failed.detail
     assert "no_such_query" in failed.detail
     assert shop.live == live
+
+
+_LISTING = {"description": "d", "examples": [{"size": 3}], "required": ["size"]}
+_LIKE_BY_BRAND = (
+    '{"query": {"more_like_this": {"fields": ["brand"], "like": {{#toJson}}like{{/toJson}}}}}'
+)
+_LIKE = {"description": "d", "examples": [{"like": [{"_id": "x"}]}], "required": ["like"]}
+
+
+@pytest.mark.parametrize(
+    ("source", "schema"),
+    [
+        ('{"size": {{size}}, "query": {"term": {"brand.keyword": "nobody"}}}', _LISTING),
+        (_LIKE_BY_BRAND, _LIKE),
+    ],
+    ids=["listing", "like"],
+)
+def test_a_template_that_always_finds_nothing_fails(
+    make_shop: MakeShop, source: str, schema: dict[str, Any]
+) -> None:
+    """A listing without a condition, and what is like a product, by a field that is empty."""
+    shop = make_shop(products(50))
+    shop.build()
+    kinds = {"size": {"type": "integer"}, "like": {"type": "array"}}
+    declared = {name: kinds[name] for name in schema["required"]}
+    template = Template("empty", source, {**schema, "properties": declared})
+    drawn = shop.client.search(index=shop.live, body={"size": 5})["hits"]["hits"]
+
+    gate, problems = template_gate(
+        shop.client, shop.live, [template], drawn, stored=False, required=["empty"]
+    )
+
+    assert gate.verdict == "failed"
+    assert problems["empty"] == gate.detail
+    assert "finds none of 5 sampled products" in gate.detail
 
 
 def test_a_judged_set_that_is_ranked_worse_fails(make_shop: MakeShop) -> None:

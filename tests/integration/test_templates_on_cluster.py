@@ -131,9 +131,30 @@ def test_the_vector_leg_renders_to_this(client: OpenSearch, ids: dict[str, str])
 
 
 PRODUCTS = {
-    "drill": ({"title": "Cordless drill 18 V", "brand": "Acme", "price_cents": 9900}, [1, 0, 0]),
-    "bits": ({"title": "Drill bits", "text": "for a drill", "brand": "Zeta"}, [0.9, 0.1, 0]),
-    "sofa": ({"title": "Grey sofa", "brand": "Acme", "color": ["grey", "anthracite"]}, [0, 1, 0]),
+    "drill": (
+        {
+            "title": "Cordless drill 18 V",
+            "brand": "Acme",
+            "price_cents": 9900,
+            "category": ["workshop"],
+            "in_stock": True,
+        },
+        [1, 0, 0],
+    ),
+    "bits": (
+        {"title": "Drill bits", "text": "for a drill", "brand": "Zeta", "category": ["workshop"]},
+        [0.9, 0.1, 0],
+    ),
+    "sofa": (
+        {
+            "title": "Grey sofa",
+            "brand": "Acme",
+            "color": ["grey", "anthracite"],
+            "price_cents": 59900,
+            "in_stock": False,
+        },
+        [0, 1, 0],
+    ),
     "cover": ({"title": "Cover", "text": "for sofas by Acme", "brand": "Zeta"}, [0, 0.9, 0.1]),
     "hammers": ({"title": "Claw hammers"}, [0, 0, 1]),
 }
@@ -302,3 +323,129 @@ def test_a_missing_vector_parameter_is_refused(
 
     with pytest.raises(ClusterRefused), cluster_errors("searching"):
         search(client, shop, ids["vector"], parameters)
+
+
+def ask(client: OpenSearch, index: str, name: str, **parameters: Any) -> Any:
+    """What the cluster answers to a stored template, the schema's defaults filled in."""
+    [template] = [one for one in load_templates() if one.name == name]
+    whole = template.complete(
+        {"size": 10, **parameters} if "size" in template.declared else parameters
+    )
+    return search(client, index, template.id, whole)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "products"),
+    [
+        ({}, {"drill", "bits", "sofa", "cover", "hammers"}),
+        ({"brand": {"any_of": ["Acme", "Nobody"]}}, {"drill", "sofa"}),
+        ({"category": {"any_of": ["workshop"]}}, {"drill", "bits"}),
+        ({"price_cents": {"gte": 9900, "lt": 59900}}, {"drill"}),
+        ({"only_in_stock": True}, {"drill", "bits", "cover", "hammers"}),
+        ({"only_in_stock": True, "brand": {"any_of": ["Acme"]}}, {"drill"}),
+    ],
+)
+def test_a_listing_has_what_its_filters_leave(
+    client: OpenSearch,
+    shop: str,
+    ids: dict[str, str],
+    conditions: dict[str, Any],
+    products: set[str],
+) -> None:
+    """All must hold; what does not say that it is out of stock stays."""
+    answer = ask(client, shop, "filters", **conditions)
+    assert set(found(answer)) == products
+    assert answer["hits"]["total"] == {"value": len(products), "relation": "eq"}
+
+
+def test_a_listing_is_by_price_and_pages(
+    client: OpenSearch, shop: str, ids: dict[str, str]
+) -> None:
+    """What has no price stands last."""
+    assert found(ask(client, shop, "filters"))[:2] == ["drill", "sofa"]
+    assert found(ask(client, shop, "filters", size=1, skip=1)) == ["sofa"]
+
+
+def test_facets_count_a_query_s_products(
+    client: OpenSearch, shop: str, ids: dict[str, str]
+) -> None:
+    """Drill, bits, sofa and cover match; no hits come with the counts."""
+    answer = ask(client, shop, "facets", query="drill sofa")
+    assert answer["hits"]["hits"] == []
+    assert answer["hits"]["total"]["value"] == 4
+    counted = {
+        name: {bucket["key"]: bucket["doc_count"] for bucket in one["buckets"]}
+        for name, one in answer["aggregations"].items()
+        if "buckets" in one
+    }
+    assert counted == {
+        "brand": {"Acme": 2, "Zeta": 2},
+        "category": {"workshop": 2},
+        "color": {"grey": 1, "anthracite": 1},
+    }
+    prices = answer["aggregations"]["price_cents"]
+    assert (prices["count"], prices["min"], prices["max"]) == (2, 9900, 59900)
+    filters = [{"term": {"brand.keyword": "Zeta"}}]
+    answer = ask(client, shop, "facets", query="drill sofa", filters=filters)
+    assert answer["hits"]["total"]["value"] == 2
+
+
+def test_more_like_this_shares_words_and_leaves_out_what_it_was_given(
+    client: OpenSearch, shop: str, ids: dict[str, str]
+) -> None:
+    """Drill and bits share a word of their titles; filters hold."""
+    assert found(ask(client, shop, "more-like-this", like=[{"_id": "drill"}])) == ["bits"]
+    both = [{"_id": "drill"}, {"_id": "bits"}]
+    assert found(ask(client, shop, "more-like-this", like=both, fields=["title"])) == []
+    filters = [{"term": {"brand.keyword": "Acme"}}]
+    none = ask(client, shop, "more-like-this", like=[{"_id": "drill"}], filters=filters)
+    assert found(none) == []
+
+
+def test_combined_is_the_weighted_sum_of_both_legs(
+    client: OpenSearch, shop: str, ids: dict[str, str]
+) -> None:
+    """Each leg alone by a weight of 0; a product that one leg finds has that leg's part alone."""
+    query = {"query": "drill", "vector": [0.0, 2.0, 0.0], "k": 2}
+
+    def scores(**weights: float) -> dict[str, float]:
+        hits = ask(client, shop, "combined", **query, **weights)["hits"]["hits"]
+        return {hit["_id"]: hit["_score"] for hit in hits}
+
+    lexical = scores(lexical_weight=1, vector_weight=0)
+    vectors = scores(lexical_weight=0, vector_weight=1)
+    both = scores(lexical_weight=3, vector_weight=5)
+    assert {key for key, score in lexical.items() if score} == {"drill", "bits"}
+    assert {key for key, score in vectors.items() if score} == {"sofa", "cover"}
+    assert vectors["sofa"] == pytest.approx(1.0)
+    assert both == pytest.approx({key: 3 * lexical[key] + 5 * vectors[key] for key in both})
+    filters = [{"term": {"brand.keyword": "Zeta"}}]
+    assert set(found(ask(client, shop, "combined", **query, filters=filters))) == {"bits", "cover"}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "first"),
+    [
+        ({"query": "bits 18", "numbers": "18", "number_boost": 0}, "bits"),
+        ({"query": "bits 18", "numbers": "18", "number_boost": 50}, "drill"),
+        ({"query": "zeta sofa", "brand_boost": 0, "fields": ["title"]}, "sofa"),
+        ({"query": "zeta sofa", "brand_boost": 50}, "cover"),
+        ({"query": "18 drill cordless bits", "all_words_boost": 0, "phrase_boost": 0}, "drill"),
+        ({"query": "drill bits", "phrase_boost": 50}, "bits"),
+    ],
+)
+def test_each_boost_of_the_boosted_leg_moves_its_products(
+    client: OpenSearch, shop: str, ids: dict[str, str], parameters: dict[str, Any], first: str
+) -> None:
+    """Numbers, brand, words and phrase."""
+    assert found(ask(client, shop, "lexical-boosted", **parameters))[0] == first
+
+
+def test_the_boosted_leg_asks_for_as_many_words_as_it_is_told(
+    client: OpenSearch, shop: str, ids: dict[str, str]
+) -> None:
+    """One word by default, all of them where that is said."""
+    wide = ask(client, shop, "lexical-boosted", query="drill bits")
+    narrow = ask(client, shop, "lexical-boosted", query="drill bits", minimum_should_match="100%")
+    assert set(found(wide)) == {"drill", "bits"}
+    assert found(narrow) == ["bits"]

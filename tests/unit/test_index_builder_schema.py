@@ -105,6 +105,7 @@ def test_the_mapping_has_the_fields_and_refuses_others() -> None:
             "color": {**words, "fields": {"keyword": {"type": "keyword"}}},
             "category": {**words, "fields": {"keyword": {"type": "keyword"}}},
             "price_cents": {"type": "double"},
+            "in_stock": {"type": "boolean"},
             "rerank_text": {"type": "keyword", "index": False, "doc_values": False},
             "content_hash": {"type": "keyword", "index": False, "doc_values": False},
             "vector": {
