@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -62,7 +62,7 @@ def rpcs(channel: Any) -> dict[str, Any]:
 
 def rerank(
     query: str,
-    documents: Sequence[Document],
+    documents: Iterable[Document],
     *,
     top_n: int = 0,
     model: str = "",
@@ -74,9 +74,10 @@ def rerank(
 
     Always an order of the documents, whatever fails, within the timeout: what was not scored
     follows in first-stage order, and `degraded` says why. With `strict` all of that is raised, and
-    `ValueError` or `TypeError` for what cannot be sent.
+    `ValueError`, `TypeError` or `AttributeError` for what cannot be sent.
     """
-    fallback = partial(first_stage, tuple(documents), top_n)
+    documents = tuple(documents)
+    fallback = partial(first_stage, documents, top_n)
     try:
         request = pb.RerankRequest(
             query=_sendable(query),
@@ -84,9 +85,9 @@ def rerank(
             top_n=top_n,
             model=model,
             strict=strict,
-            priority=_PRIORITIES[priority],
+            priority=_PRIORITIES[Priority(priority)],
         )
-    except (TypeError, ValueError) as error:  # protobuf's own words for a value of another type
+    except (TypeError, ValueError, AttributeError) as error:  # a value is of another type
         if strict:
             raise
         unsendable = InvalidRequestError(str(error), grpc.StatusCode.INVALID_ARGUMENT)
@@ -105,7 +106,7 @@ def embed(
     request = pb.EmbedRequest(
         texts=[_sendable(text) for text in _several("texts", texts)],
         model=model,
-        priority=_PRIORITIES[priority],
+        priority=_PRIORITIES[Priority(priority)],
     )
     return Call("Embed", request, read_embedding, timeout_s)
 
@@ -135,7 +136,7 @@ def search(  # noqa: PLR0913  the contract's fields, all but two of them optiona
         parameters=parameters or {},
         explain=explain,
         strict=strict,
-        priority=_PRIORITIES[priority],
+        priority=_PRIORITIES[Priority(priority)],
     )
     return Call("Search", request, read_search, timeout_s)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 
 from rerank_client.answers import RankedDocument, Ranking
 from rerank_client.asking import Document
@@ -12,13 +13,14 @@ from rerank_client.errors import ClientError
 def first_stage(documents: Sequence[Document], top_n: int, error: ClientError) -> Ranking:
     """The documents as the first stage had them, cut to `top_n`, with the reason.
 
-    By their ranks, where each has one; else as they stand.
+    By their ranks, where each has one; else as they stand. For a rank or a `top_n` that is no
+    number, too: that may be what kept the request from being sent.
     """
     ranks = [document.first_stage_rank for document in documents]
     places = list(range(len(documents)))
-    given = [rank for rank in ranks if rank is not None]
+    given: list[int] = [rank for rank in ranks if isinstance(rank, int | Integral)]
     if len(given) == len(documents):
-        places.sort(key=given.__getitem__)
+        places.sort(key=lambda place: given[place])
     return Ranking(
         documents=tuple(
             RankedDocument(
@@ -29,7 +31,7 @@ def first_stage(documents: Sequence[Document], top_n: int, error: ClientError) -
                 rerank=None,
             )
             for place in places
-        )[: top_n if top_n > 0 else None],
+        )[: top_n if isinstance(top_n, Integral) and top_n > 0 else None],
         degraded=(error.word or error.code.name,),
         scored=0,
         model=None,

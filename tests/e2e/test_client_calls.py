@@ -10,6 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
+import trustme
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import HealthServicer as Health
 
 from rerank_client import (
     AsyncRerankClient,
@@ -19,11 +22,13 @@ from rerank_client import (
     NotFoundError,
     RerankClient,
     ServerError,
+    Tls,
     UnavailableError,
 )
 from rerank_proto.rerank.v1 import rerank_pb2 as pb
 from rerank_proto.rerank.v1 import rerank_pb2_grpc as pb_grpc
-from tests.sidecar_process import PATIENCE_S, running
+from sidecar.security.keys import new_key
+from tests.sidecar_process import PATIENCE_S, running, wait_until
 from tests.tiny_models import make_bi_encoder, make_cross_encoder
 
 DOCUMENTS = [
@@ -31,6 +36,7 @@ DOCUMENTS = [
     Document("b", fields={"title": "oak chair", "color": ["brown", "black"]}),
     Document("c", text="drill bit"),
 ]
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 LONG = [Document(str(n), text=f"{n} " + "very long " * 500) for n in range(1000)]
 
 
@@ -138,6 +144,11 @@ async def test_no_failure_reaches_a_frontend(sidecar):
             assert [item.index for item in ranking.documents] == list(range(len(documents)))
             assert ranking.degraded == ("INVALID_REQUEST",)
         assert client.rerank("drill", DOCUMENTS, model="nobody").degraded == ("NOT_FOUND",)
+        assert client.rerank("drill", DOCUMENTS, priority="soon").degraded == ("INVALID_REQUEST",)
+        broken = [Document("a", fields=None), *DOCUMENTS[1:]]
+        assert client.rerank("drill", broken).degraded == ("INVALID_REQUEST",)
+        # Documents that come from a generator are ranked as those of a list.
+        assert client.rerank("drill", iter(DOCUMENTS)).scored == 3
     async with AsyncRerankClient(sidecar.target, timeout_s=PATIENCE_S) as other:
         assert (await other.rerank("", DOCUMENTS)).degraded == ("INVALID_REQUEST",)
 
@@ -175,6 +186,66 @@ def test_what_is_unavailable_is_asked_again(code, failures, calls, degraded):
         ranking = client.rerank("drill", DOCUMENTS)
     server.stop(None).wait()
     assert (servicer.calls, ranking.degraded) == (calls, degraded)
+
+
+def test_only_servers_that_serve_are_asked():
+    """Of two behind one name the one that is NOT_SERVING gets no call, until it serves."""
+    servicers, words, ports, servers = [], [], [], []
+    for status in (health_pb2.HealthCheckResponse.SERVING, NOT_SERVING):
+        server, servicer, word = grpc.server(ThreadPoolExecutor(4)), _Flaky(None, 0), Health()
+        pb_grpc.add_RerankServiceServicer_to_server(servicer, server)
+        health_pb2_grpc.add_HealthServicer_to_server(word, server)
+        word.set("rerank.v1.RerankService", status)
+        ports.append(server.add_insecure_port("127.0.0.1:0"))
+        server.start()
+        servicers.append(servicer)
+        words.append(word)
+        servers.append(server)
+    target = "ipv4:" + ",".join(f"127.0.0.1:{port}" for port in ports)
+    with RerankClient(target, timeout_s=PATIENCE_S) as client:
+        for _ in range(10):
+            assert client.rerank("drill", DOCUMENTS).scored == 3
+        assert [servicer.calls for servicer in servicers] == [10, 0]
+        words[1].set("rerank.v1.RerankService", health_pb2.HealthCheckResponse.SERVING)
+        wait_until(lambda: client.rerank("drill", DOCUMENTS) and servicers[1].calls)
+        words[0].set("rerank.v1.RerankService", NOT_SERVING)
+        wait_until(lambda: _asks_alone(client, *servicers))
+    for server in servers:
+        server.stop(None).wait()
+
+
+def _asks_alone(client, drained, other):
+    before = drained.calls, other.calls
+    for _ in range(4):
+        assert client.rerank("drill", DOCUMENTS).degraded == ()
+    return (drained.calls, other.calls) == (before[0], before[1] + 4)
+
+
+async def test_keys_and_certificates_of_both_clients(tmp_path):
+    """With mTLS and keys: who has both is served; without either the order and the reason."""
+    ca = trustme.CA()
+    own, caller = ca.issue_cert("localhost"), ca.issue_cert("shop")
+    files = {"ca": ca.cert_pem, "server-key": own.private_key_pem, "key": caller.private_key_pem}
+    files |= {"server": own.cert_chain_pems[0], "caller": caller.cert_chain_pems[0]}
+    for name, content in files.items():
+        content.write_to_path(tmp_path / name)
+    key, lines = new_key("shop")
+    (tmp_path / "keys").write_text(lines)
+    flags = ["--models.reranker", make_cross_encoder(tmp_path / "cross")]
+    flags += ["--tls.certificate", tmp_path / "server", "--tls.key", tmp_path / "server-key"]
+    flags += ["--tls.client-ca", tmp_path / "ca", "--keys-file", tmp_path / "keys"]
+    tls = Tls(tmp_path / "ca", tmp_path / "caller", tmp_path / "key")
+    with running(tmp_path / "run", *flags, serving=False) as sidecar:
+        sidecar.wait_logged("serving")
+        target = sidecar.target.replace("127.0.0.1", "localhost")
+        with RerankClient(target, timeout_s=PATIENCE_S, api_key=key, tls=tls) as client:
+            assert client.rerank("drill", DOCUMENTS).scored == 3
+        async with AsyncRerankClient(target, timeout_s=PATIENCE_S, api_key=key, tls=tls) as other:
+            assert (await other.rerank("drill", DOCUMENTS)).scored == 3
+        with RerankClient(target, timeout_s=PATIENCE_S, api_key="none", tls=tls) as client:
+            assert client.rerank("drill", DOCUMENTS).degraded == ("UNAUTHENTICATED",)
+        with RerankClient(target, timeout_s=5, api_key=key, tls=Tls(tmp_path / "ca")) as client:
+            assert client.rerank("drill", DOCUMENTS).degraded == ("UNAVAILABLE",)
 
 
 def test_without_a_timeout_the_servers_default_budget_holds(sidecar):

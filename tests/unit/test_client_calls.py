@@ -79,15 +79,38 @@ def test_an_id_that_is_no_text_names_its_document():
         ("drill", Document("a", text=None)),
         ("drill", Document("a", fields={"title": None})),
         ("drill", Document(7, text="x")),
+        ("drill", Document("a", fields=None)),
         ("drill", Document("a", text="x", first_stage_score="high")),
+        ("drill", Document("a", text="x", first_stage_rank="high")),
     ],
 )
 def test_a_value_of_another_type_costs_the_search_nothing(query, document):
     """A field that a hit lacks is None as often as not: the order stands, the reason is told."""
-    call = calls.rerank(query, [document])
-    assert call.instead(call.request).degraded == ("INVALID_REQUEST",)
-    with pytest.raises((TypeError, ValueError)):
+    call = calls.rerank(query, [document, Document("b", text="x", first_stage_rank=1)])
+    ranking = call.instead(call.request)
+    assert [item.id for item in ranking.documents] == [document.id, "b"]
+    assert ranking.degraded == ("INVALID_REQUEST",)
+    with pytest.raises((TypeError, ValueError, AttributeError)):
         calls.rerank(query, [document], strict=True)
+
+
+def test_options_of_another_type_cost_the_search_nothing():
+    """As for a document's values; a priority may go by its word, and `top_n` None is all."""
+    documents = [Document("a", text="x"), Document("b", text="x")]
+    for wrong in ({"top_n": "1"}, {"priority": "soon"}, {"model": 7}):
+        call = calls.rerank("drill", documents, **wrong)
+        assert [item.id for item in call.instead(call.request).documents] == ["a", "b"]
+    assert calls.rerank("drill", documents, priority="batch").request.priority == pb.PRIORITY_BATCH
+    gone = UnavailableError("gone", grpc.StatusCode.UNAVAILABLE)
+    assert len(calls.rerank("drill", documents, top_n=None).instead(gone).documents) == 2
+
+
+def test_documents_may_come_one_by_one():
+    """What can be read once only is sent, and is still there for the fallback."""
+    call = calls.rerank("drill", (Document(name, text="x") for name in "ab"))
+    assert [document.id for document in call.request.documents] == ["a", "b"]
+    gone = UnavailableError("gone", grpc.StatusCode.UNAVAILABLE)
+    assert [item.id for item in call.instead(gone).documents] == ["a", "b"]
 
 
 def test_the_fallback_is_the_first_stages_order():
