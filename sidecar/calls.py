@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeAlias
 from urllib.parse import unquote
 
@@ -12,7 +12,7 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError
 from google.rpc import code_pb2
 
-from rerank_core.errors import InputError
+from rerank_core.errors import DeadlineError, InputError
 from rerank_proto.rerank.v1 import rerank_pb2 as pb
 from sidecar.frame import Frame, Incoming
 from sidecar.service import Context
@@ -52,8 +52,10 @@ class CallFrame(grpc.aio.ServerInterceptor):
         service, _, rpc = method.removeprefix(_PACKAGE).partition("/")
         kind = pb.DESCRIPTOR.services_by_name[service].methods_by_name[rpc].input_type
         call = _Call(rpc, kind, handler, self._frame)
-        # Decoded inside, so that what cannot be decoded takes the way of every other error.
-        return grpc.unary_unary_rpc_method_handler(
+        # Decoded inside, so that what cannot be decoded takes the way of every other error. As a
+        # stream, which is the same on the wire: a call counts from its headers on, not only once
+        # its message is whole.
+        return grpc.stream_unary_rpc_method_handler(
             call.answer, request_deserializer=None, response_serializer=handler.response_serializer
         )
 
@@ -68,15 +70,17 @@ class _Call:
         self._respond = handler.unary_unary
         self._frame = frame
 
-    async def answer(self, content: bytes, context: Context) -> Any:
+    async def answer(self, messages: AsyncIterator[bytes], context: Context) -> Any:
         headers = {
             name: value
             for name, value in context.invocation_metadata() or ()
             if isinstance(value, str)
         }
-        call = Incoming("grpc", self._rpc, headers, _address(context.peer()), len(content))
+        call = Incoming("grpc", self._rpc, headers, _address(context.peer()))
         try:
-            with self._frame.around(call):
+            with self._frame.around(call) as room:
+                content = await _whole(messages, self._frame.limits.request_s)
+                room.take(len(content))
                 if worth_counting(content):
                     most = _PARTS_A_DOCUMENT * self._frame.limits.max_documents
                     await asyncio.to_thread(check_parts, content, self._kind, most)
@@ -94,6 +98,17 @@ class _Call:
             return self._decode(content)
         except DecodeError as error:
             raise InputError("request", "no message of this RPC, or a text not UTF-8") from error
+
+
+async def _whole(messages: AsyncIterator[bytes], request_s: float) -> bytes:
+    """The one message of a call. Raises `DeadlineError` where it takes longer to come."""
+    try:
+        async with asyncio.timeout(request_s):
+            return await anext(messages)
+    except TimeoutError as error:
+        raise DeadlineError(f"the request was not whole within {request_s:g} s") from error
+    except StopAsyncIteration as error:
+        raise InputError("request", "the call ended without one") from error
 
 
 def _address(peer: str) -> str:

@@ -112,6 +112,8 @@ class Limits(BaseModel):
     """Calls under way at once, both surfaces together; RESOURCE_EXHAUSTED beyond."""
     max_bytes_under_way: Annotated[int, Field(ge=1024)] = 256 * 2**20
     """Bytes of their requests together; RESOURCE_EXHAUSTED beyond."""
+    request_s: Annotated[float, Field(gt=0)] = 10
+    """Time for a gRPC request to come whole; DEADLINE_EXCEEDED beyond. HTTP has its own."""
     score_cache_bytes: Annotated[int, Field(ge=0)] = 64 * 2**20
     """Scores that are remembered; 0 is the switch that turns the cache off."""
 
@@ -182,6 +184,8 @@ class Settings(BaseSettings):
     """0 takes a free one."""
     port_file: Path | None = None
     """File that holds the port from when it is bound until the server stops."""
+    max_connections: _Count = 1000
+    """gRPC connections; more are closed at once. HTTP has its own."""
     insecure: bool = False
     """Allows an address that other machines reach: whoever reaches it may call."""
     tls: TlsSettings | None = None

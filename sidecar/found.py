@@ -12,6 +12,7 @@ from sidecar.arrangement import Arranged
 from sidecar.degraded import Degraded
 from sidecar.legs import FirstStage
 from sidecar.models import Served
+from sidecar.ranking import Ranking
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,9 @@ class Found:
     next_page_token: str
     degraded: tuple[Degraded, ...]
     scored: int
+    """Of the whole result, by the call for its first page."""
+    ranking: Ranking
+    """What this call ranked itself: nothing on a further page."""
     index: str
     reranker: Served[CrossEncoder] | None
     encoder: Served[BiEncoder] | None

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from google.rpc import code_pb2
 
-from rerank_core.errors import ClusterError, RerankError
+from rerank_core.errors import ClusterError, InputError, RerankError
 from sidecar.config import Limits
 from sidecar.gate import Gate, Room
 from sidecar.live import Live
@@ -38,8 +38,6 @@ class Incoming:
     """Or metadata, by lower-case name."""
     address: str
     """The peer's, without its port."""
-    size_bytes: int = 0
-    """Of the request; what comes later is told to its room."""
     last: bool = False
     """It is answered while the server stops, too."""
 
@@ -82,8 +80,7 @@ class Frame:
     def around(self, call: Incoming) -> Iterator[Room]:
         """One call, and the room for its request. What it raises passes on, told and counted.
 
-        Raises `UnauthenticatedError`, `NotReadyError`, `OverloadError` and `TooLargeError` before
-        the call begins.
+        Raises `UnauthenticatedError`, `NotReadyError` and `OverloadError` before the call begins.
         """
         # Each call runs in a task of its own, so its facts are not another call's.
         structlog.contextvars.clear_contextvars()
@@ -97,7 +94,7 @@ class Frame:
             current_caller.set(caller)
             note(client=caller.name)
             limits = standing.settings.limits
-            with self._gate.inside(call.size_bytes, limits, last=call.last) as room:
+            with self._gate.inside(limits, last=call.last) as room:
                 yield room
         except BaseException as raised:
             error = raised
@@ -131,9 +128,16 @@ def _outcome(error: BaseException | None) -> tuple[str, dict[str, object]]:
         return "OK", {}
     if isinstance(error, RerankError):
         status = to_status(error)
-        # A cluster's reason may quote the query: its kind alone.
-        message = type(error).__name__ if isinstance(error, ClusterError) else status.message
-        return code_pb2.Code.Name(status.code), {"error": message}
+        return code_pb2.Code.Name(status.code), {"error": _told(error, status.message)}
     if isinstance(error, Exception) and not isinstance(error, CallerGone):
         return "INTERNAL", {}
     return "CANCELLED", {}
+
+
+def _told(error: RerankError, message: str) -> str:
+    """What the log says of an error. Some quote the query or another text of the caller."""
+    if isinstance(error, ClusterError):
+        return type(error).__name__
+    if isinstance(error, InputError):
+        return f"InputError at {error.field}"
+    return message

@@ -22,7 +22,7 @@ from sidecar.found import Found, hits_of
 from sidecar.legs import check_fields
 from sidecar.live import Live
 from sidecar.models import Models, ModelShelf, Served
-from sidecar.ranking import Candidate, Placed, Ranking, place
+from sidecar.ranking import NOTHING_RANKED, Candidate, Placed, Ranking, place
 from sidecar.rerank import RerankTask, rerank
 from sidecar.retriever import Retriever
 from sidecar.scorer import Scorer
@@ -58,8 +58,7 @@ class Funnel:
         `ForbiddenError`, `QuotaError`, `ReleaseError`, `ClusterError`, `DeadlineError` and
         `NotReadyError`; a strict task also what would have degraded it.
         """
-        profile = self._profile(task.profile)
-        caller.check_profile(task.profile)
+        profile = self._profile(task.profile, caller)
         models = self._models.models
         filters = filter_clauses(task.filters, profile)
         facets = facet_clauses(task.facets, profile)
@@ -104,6 +103,7 @@ class Funnel:
             next_page_token=token,
             degraded=tuple(dict.fromkeys(run.degraded)),
             scored=ranking.scored,
+            ranking=ranking,
             index=found.resolved.index,
             reranker=ranking.model,
             encoder=found.encoder,
@@ -142,6 +142,7 @@ class Funnel:
             next_page_token=token,
             degraded=tuple(Degraded[name] for name in about["degraded"]),
             scored=about["scored"],
+            ranking=NOTHING_RANKED,
             index=resolved.index,
             reranker=_served_still(run.models, about["reranker"]),
             encoder=None,
@@ -150,10 +151,12 @@ class Funnel:
             fallback=about["fallback"],
         )
 
-    def _profile(self, name: str) -> Profile:
+    def _profile(self, name: str, caller: Caller) -> Profile:
+        # Its right first: whether a profile is there is for nobody else to know.
+        caller.check_profile(name)
         profiles = self._live.settings.profiles
         if name not in profiles:
-            raise NotFoundError("profile", name, tuple(profiles))
+            raise NotFoundError("profile", name, tuple(filter(caller.may_search, profiles)))
         return profiles[name]
 
     async def _rerank(
@@ -175,7 +178,7 @@ class Funnel:
         )
         served = run.models.reranker(run.profile.reranker)
         if not candidates:
-            return Ranking((), (), 0, None)
+            return NOTHING_RANKED
         recipe_hash = served.model.artifact.manifest.recipe.hash
         if recipe_hash != resolved.release.recipe_hash:
             run.degrade(

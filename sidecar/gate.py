@@ -23,19 +23,17 @@ class Gate:
         self._empty = asyncio.Event()
 
     @contextmanager
-    def inside(self, size_bytes: int, limits: Limits, *, last: bool = False) -> Iterator[Room]:
-        """Holds a call, and room for its request, for the length of the block.
+    def inside(self, limits: Limits, *, last: bool = False) -> Iterator[Room]:
+        """Holds a call, and room for its request as that comes, for the length of the block.
 
         `last`: one that comes when the gate is closed is let in, too, to hear that in its answer.
-        Raises `NotReadyError` once closed, `OverloadError` where the process could not bear more,
-        `TooLargeError` for a request that is longer than one may be.
+        Raises `NotReadyError` once closed, `OverloadError` where the process could not bear more.
         """
         if self.closed and not last:
             raise NotReadyError("the server is stopping; ask another one")
         if self.calls >= limits.max_calls:
             raise OverloadError(f"{self.calls} calls are under way, which is the limit")
         room = Room(self, limits)
-        room.take(size_bytes)
         self.calls += 1
         try:
             yield room

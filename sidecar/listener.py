@@ -74,6 +74,7 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", settings.limits.max_message_bytes),
         # Else a second process takes half of the first one's connections without a word.
         ("grpc.so_reuseport", 0),
+        ("grpc.max_allowed_incoming_connections", settings.max_connections),
         ("grpc.max_concurrent_streams", settings.limits.max_calls),
         ("grpc.server_handshake_timeout_ms", 10 * _S),
         # Peers that vanished are noticed, and those that ask more often than every 10 s are let go.

@@ -62,6 +62,10 @@ class Ranking:
     """What the engine was asked to read, about."""
 
 
+NOTHING_RANKED = Ranking((), (), 0, None)
+"""Of no candidates, or of a page that an earlier call ranked."""
+
+
 def place(
     candidates: Sequence[Candidate],
     logits: Mapping[int, float],

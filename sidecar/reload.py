@@ -18,7 +18,10 @@ from sidecar.telemetry.metrics import Metrics
 _log = structlog.get_logger()
 
 # What the process was built around.
-_FIXED = ("host", "port", "port_file", "http", "workers", "cluster", "page_token_key", "telemetry")
+_FIXED = (
+    *("host", "port", "port_file", "max_connections", "http"),
+    *("workers", "cluster", "page_token_key", "telemetry"),
+)
 
 # What gRPC holds each connection to from its start; less of it is seen to by us.
 _GROWS_AT_START = ("max_message_bytes", "max_calls")

@@ -14,7 +14,7 @@ from sidecar.cursor import CursorSigner
 from sidecar.deadlines import work_deadline
 from sidecar.frame import note, note_stages
 from sidecar.funnel import Funnel
-from sidecar.models import SHORT_HASH
+from sidecar.rerank import note_ranking
 from sidecar.security.caller import current_caller
 from sidecar.service import Context, Ground
 from sidecar.stages import Stages
@@ -42,12 +42,13 @@ class SearchService(pb_grpc.SearchServiceServicer):
         if settings.telemetry.log_texts:
             note(query=task.query)
         found = await self._funnel.search(task, current_caller.get(), deadline, stages)
+        note_ranking(found.ranking)
         note(
             index=found.index,
             hits=len(found.hits),
-            scored=found.scored,
+            # What the profile leaves to the first stage was never to be scored.
+            documents=len(found.ranking.placed[: found.profile.rerank_depth or None]),
             degraded=[reason.name for reason in found.degraded],
-            model=found.reranker.model.hash[:SHORT_HASH] if found.reranker else None,
         )
         return write_found(found, task, stages, explain=request.explain)
 

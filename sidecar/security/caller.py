@@ -22,9 +22,13 @@ class Caller:
     admin: bool = False
     """May reload and roll back."""
 
+    def may_search(self, profile: str) -> bool:
+        """Whether it may search that profile."""
+        return self.profiles is None or profile in self.profiles
+
     def check_profile(self, profile: str) -> None:
         """Raises `ForbiddenError` where it may not search that profile."""
-        if self.profiles is not None and profile not in self.profiles:
+        if not self.may_search(profile):
             raise ForbiddenError(
                 f"key {self.name!r} may not search profile {profile!r}; "
                 "the server's owner can add it to the key"

@@ -13,11 +13,13 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import httpx
 import pytest
 
 from demo.stack import await_serving
 from local_cluster import Ticker, start_kept, stop_kept
 from rerank_client import (
+    AccessError,
     AsyncRerankClient,
     DeadlineExceededError,
     Filter,
@@ -45,6 +47,7 @@ from sidecar.reload import Reloader
 from sidecar.scorer import Scorer
 from sidecar.search_task import SearchTask
 from sidecar.security.caller import Caller
+from sidecar.security.keys import new_key
 from sidecar.server import stand_on
 from sidecar.services import open_services
 from sidecar.stages import Stages
@@ -467,3 +470,50 @@ def test_a_token_is_for_its_cross_encoder_alone(shop: Shop, tmp_path: Path) -> N
         pytest.raises(InvalidRequestError, match="for another query, profile or cross-encoder"),
     ):
         client.search("shop", "drill", page_token=token)
+
+
+def test_what_a_search_did_is_counted_once(shop: Shop, tmp_path: Path) -> None:
+    """Six scored, six remembered, then a page that scores none; in the log and in the metrics."""
+    extra = f'[http]\nport = 0\nport_file = "{tmp_path}/http-port"\n'
+    with serving(shop, tmp_path, extra=extra) as client:
+        client.search("shop", "drill")
+        token = client.search("shop", "drill").next_page_token
+        assert client.search("shop", "drill", page_token=token).scored == 6
+        with pytest.raises(InvalidRequestError, match="zebra"):
+            client.search("shop", "drill", facets=["zebra"])
+        port = (tmp_path / "http-port").read_text().strip()
+        page = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+        log = (tmp_path / "log").read_text()
+    lines = [json.loads(line) for line in log.splitlines() if '"rpc": "Search"' in line]
+    did = [tuple(line.get(word) for word in ("documents", "scored", "cached")) for line in lines]
+    assert did == [(6, 6, 0), (6, 6, 6), (0, 0, 0), (None, None, None)]
+    assert lines[0]["tokens"] > 0
+    for outcome, count in (("computed", 6), ("cached", 6), ("unscored", 0)):
+        assert f'rerank_documents_total{{outcome="{outcome}"}} {count}.0' in page
+    assert f"rerank_tokens_total {lines[0]['tokens']}.0" in page
+    # An error's message quotes what the caller sent; the log has the field alone.
+    assert lines[3]["error"] == "InputError at facets[0]"
+    assert "zebra" not in log
+
+
+def test_a_key_of_some_profiles_learns_of_no_other(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another is PERMISSION_DENIED, be it there or not; where its own is gone, none is named."""
+    key, lines = new_key("partner")
+    keys = tmp_path / "keys.toml"
+    keys.write_text(lines + 'profiles = ["partner", "coming"]\n')
+    monkeypatch.setenv("RERANK_KEYS_FILE", str(keys))
+    extra = PROFILE.format(name="partner", alias=shop.alias)
+    with (
+        serving(shop, tmp_path, extra=extra),
+        RerankClient(
+            f"127.0.0.1:{(tmp_path / 'port').read_text().strip()}", timeout_s=10, api_key=key
+        ) as client,
+    ):
+        assert client.search("partner", "drill").hits
+        for other in ("shop", "nowhere"):
+            with pytest.raises(AccessError, match=f"may not search profile '{other}'"):
+                client.search(other, "drill")
+        with pytest.raises(NotFoundError, match=r"'coming'; there is: partner$"):
+            client.search("coming", "drill")

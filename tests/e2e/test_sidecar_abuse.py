@@ -8,6 +8,7 @@ import random
 import resource
 import socket
 import threading
+from contextlib import ExitStack, suppress
 
 import grpc
 import httpx
@@ -23,8 +24,9 @@ from rerank_core.artifact import open_artifact
 from rerank_core.engine import load_cross_encoder
 from rerank_proto.rerank.v1 import rerank_pb2 as pb
 from rerank_proto.rerank.v1 import rerank_pb2_grpc as pb_grpc
+from tests.half_sent import PREFACE, connected, half_a_call
 from tests.serving_load import load, requests
-from tests.sidecar_process import PATIENCE_S, running
+from tests.sidecar_process import PATIENCE_S, running, wait_until
 from tests.tiny_models import make_cross_encoder
 
 POISON = "zebra"
@@ -61,7 +63,7 @@ def cross(tmp_path_factory):
 @pytest.fixture(scope="module")
 def sidecar(cross, tmp_path_factory):
     flags = ["--models.reranker", cross, "--default-budget-ms", 60_000, "--http.request-s", 3]
-    flags += ["--limits.max-message-bytes", 1_000_000]
+    flags += ["--limits.max-message-bytes", 1_000_000, "--limits.request-s", 3]
     with running(tmp_path_factory.mktemp("run"), *flags, http=True) as started:
         yield started
         assert_well(started)
@@ -163,22 +165,65 @@ def test_random_bytes_at_both_ports(sidecar):
 
 
 def test_a_thousand_slow_clients_are_nobody_elses_matter(sidecar):
-    """500 on each surface hold half a request; those who send a whole one are answered."""
+    """500 on each surface hold half a head or half a body; who sends a whole one is answered."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4096)), hard))
-    held = []
+    held: list[socket.socket] = []
+    head = b"POST /rerank HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n"
     try:
-        for target in (sidecar.target, sidecar.url.removeprefix("http://")):
-            host, port = target.split(":")
-            for _ in range(500):
-                connection = socket.create_connection((host, int(port)))
-                connection.sendall(b"POST /rerank HTTP/1.1\r\nhost: x\r\ncontent-le"[:30])
-                held.append(connection)
+        for _ in range(250):
+            held.append(half_a_call(sidecar.target))
+            for target, half in (
+                (sidecar.target, PREFACE[:12]),
+                (sidecar.url.removeprefix("http://"), head[:30]),
+                (sidecar.url.removeprefix("http://"), head + b"{"),
+            ):
+                held.append(connected(target))
+                held[-1].sendall(half)
         for _ in range(5):
             assert_well(sidecar)
+        # Those 250 were calls, and are ended.
+        late = sidecar.wait_logged("call", count=250, surface="grpc", status="DEADLINE_EXCEEDED")
+        assert "not whole within 3 s" in late[0]["error"]
     finally:
         for connection in held:
             connection.close()
+
+
+def test_calls_that_do_not_arrive_are_counted_and_ended(cross, tmp_path):
+    """Two that stall where two may be under way: a third is told so, and served once they end."""
+    flags = ["--models.reranker", cross, "--limits.max-calls", 2, "--limits.request-s", 3]
+    with running(tmp_path, *flags, http=True) as sidecar, ExitStack() as held:
+        metrics = f"{sidecar.url}/metrics"
+        for _ in range(2):
+            held.enter_context(half_a_call(sidecar.target))
+        wait_until(lambda: "calls_under_way 2.0" in httpx.get(metrics).text)
+        with pytest.raises(grpc.RpcError) as refused:
+            rerank(sidecar, "cordless drill")
+        assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        sidecar.wait_logged("call", count=2, status="DEADLINE_EXCEEDED")
+        assert rerank(sidecar, "cordless drill").scored == 1
+
+
+def test_grpc_connections_beyond_the_limit_are_closed(cross, tmp_path):
+    """Three are held where three may be; one more is closed, and served when one has left."""
+    flags = ["--models.reranker", cross, "--max-connections", 3]
+    with running(tmp_path, *flags, serving=False) as sidecar, ExitStack() as held:
+        sidecar.wait_logged("serving")
+        connections = [held.enter_context(connected(sidecar.target)) for _ in range(3)]
+        for connection in connections:  # the server's SETTINGS: it has taken it in
+            connection.settimeout(PATIENCE_S)
+            connection.sendall(PREFACE)
+            assert connection.recv(9)
+        with connected(sidecar.target) as one_more:
+            one_more.settimeout(PATIENCE_S)
+            with suppress(ConnectionResetError):
+                assert one_more.recv(1) == b""
+        connections[0].close()
+        request = pb.ModelInfoRequest()
+        with grpc.insecure_channel(sidecar.target) as channel:
+            stub = pb_grpc.ModelServiceStub(channel)
+            assert stub.ModelInfo(request, timeout=PATIENCE_S, wait_for_ready=True).is_default
 
 
 async def test_callers_that_vanish_cost_nothing_after(sidecar):

@@ -289,10 +289,20 @@ def test_each_call_is_one_line_without_texts(sidecar, channel, models):
     assert ok["total_ms"] >= max(ok["stages"].values())
     assert (refused["status"], refused["error"]) == (
         "INVALID_ARGUMENT",
-        "top_n: is -1; 0 means all",
+        "InputError at top_n",
     )
     for text in ("heimlich", "verborgen"):
         assert text not in sidecar.log_text
+
+
+def test_queries_are_logged_where_that_is_asked(models, tmp_path):
+    """With `telemetry.log_texts`: the query, and no document."""
+    flags = ["--models.reranker", models[0], "--telemetry.log-texts"]
+    with running(tmp_path, *flags) as sidecar, grpc.insecure_channel(sidecar.target) as channel:
+        _rerank(channel, query="heimlich", documents=[pb.Document(id="a", text="verborgen")])
+        (line,) = sidecar.wait_logged("call", rpc="Rerank")
+        assert line["query"] == "heimlich"
+        assert "verborgen" not in sidecar.log_text
 
 
 def test_the_licence_notice_is_logged_at_load(sidecar):

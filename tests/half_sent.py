@@ -1,0 +1,51 @@
+"""gRPC calls that somebody began and did not finish, byte by byte."""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_DATA, _HEADERS, _SETTINGS = 0, 1, 4
+_ACK, _END_HEADERS = 1, 4
+
+
+def connected(target: str) -> socket.socket:
+    """A connection to ``host:port``; whoever opens it closes it."""
+    host, port = target.split(":")
+    return socket.create_connection((host, int(port)))
+
+
+def half_a_call(target: str, declared_bytes: int = 900_000) -> socket.socket:
+    """A Rerank whose headers are sent, and ten bytes of a message that is said to be so long."""
+    connection = connected(target)
+    message = struct.pack(">BI", 0, declared_bytes) + b"\n\x05drill..."
+    connection.sendall(
+        PREFACE
+        + _frame(_SETTINGS, 0, 0)
+        + _frame(_SETTINGS, _ACK, 0)
+        + _frame(_HEADERS, _END_HEADERS, 1, _headers(target))
+        + _frame(_DATA, 0, 1, message)
+    )
+    return connection
+
+
+def _frame(kind: int, flags: int, stream: int, content: bytes = b"") -> bytes:
+    """RFC 9113, 4.1."""
+    return struct.pack(">I", len(content))[1:] + struct.pack(">BBI", kind, flags, stream) + content
+
+
+def _headers(target: str) -> bytes:
+    """Each a literal without indexing, RFC 7541, 6.2.2; none is as long as 127 bytes."""
+    fields = {
+        ":method": "POST",
+        ":scheme": "http",
+        ":path": "/rerank.v1.RerankService/Rerank",
+        ":authority": target,
+        "te": "trailers",
+        "content-type": "application/grpc",
+    }
+    return b"".join(
+        b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
+        for name, value in fields.items()
+    )
