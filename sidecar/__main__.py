@@ -23,6 +23,9 @@ def main(arguments: list[str]) -> int:
         for name in command.ignored:
             print(f"sidecar: {name} is no setting and is ignored", file=sys.stderr)
         if command.check_config:
+            from sidecar.check import check  # noqa: PLC0415  as said
+
+            check(command.settings)
             print(command.settings.model_dump_json(indent=2))
             return 0
         if command.make_key is not None:

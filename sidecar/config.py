@@ -279,7 +279,9 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings as TOML")
     parser.add_argument(
-        "--check-config", action="store_true", help="print the effective settings and end"
+        "--check-config",
+        action="store_true",
+        help="read keys, certificates and models, print the effective settings and end",
     )
     parser.add_argument(
         "--make-key",

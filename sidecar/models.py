@@ -146,6 +146,15 @@ class ModelShelf:
         return self.reranker(name)
 
 
+def model_names(settings: ModelSettings) -> list[str]:
+    """What each is loaded under. Raises `ConfigError` where two would share a name."""
+    names = [model_name(place) for place in (settings.reranker, *settings.encoders)]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"models: two are named {name!r}; rename one's folder")
+    return names
+
+
 def load_models(settings: ModelSettings, engine: Engine, kept: Iterable[AnyServed] = ()) -> Models:
     """Loads every model and runs each once, so that no request pays for a first time.
 
@@ -153,10 +162,7 @@ def load_models(settings: ModelSettings, engine: Engine, kept: Iterable[AnyServe
     Raises `ArtifactError`, and
     `ConfigError` where two models would share a name.
     """
-    names = [model_name(place) for place in (settings.reranker, *settings.encoders)]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"models: two are named {name!r}; rename one's folder")
+    names = model_names(settings)
     kept = tuple(kept)
     known = {served.model.hash: served.model for served in kept}
     works = {served.model.hash: served.work for served in kept}

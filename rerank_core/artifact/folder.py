@@ -53,6 +53,13 @@ class Artifact:
         """The list in a JSON file of the folder. Raises `ArtifactError`."""
         return _read(self.folder / name, list)
 
+    def check_kind(self, kind: str) -> None:
+        """Raises `ArtifactError` where it is of another."""
+        if self.manifest.kind != kind:
+            raise ArtifactError(
+                f"{self.folder}: is a {self.manifest.kind}, a {kind} is needed here"
+            )
+
     @property
     def max_tokens(self) -> int:
         """Positions that a row of this model needs at most, special tokens included."""

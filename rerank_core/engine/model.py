@@ -99,7 +99,7 @@ def load_cross_encoder(artifact: Artifact, choice: PathChoice | None = None) -> 
     None is the environment's choice. Raises `ArtifactError`, and `SetupError` for a choice that
     cannot be met.
     """
-    _require(artifact, "cross-encoder")
+    artifact.check_kind("cross-encoder")
     shape = read_shape(artifact)
     loaded = load_path(artifact, shape, None, choice or chosen_path())
     columns = loaded.path.columns
@@ -115,7 +115,7 @@ def load_cross_encoder(artifact: Artifact, choice: PathChoice | None = None) -> 
 
 def load_bi_encoder(artifact: Artifact, choice: PathChoice | None = None) -> BiEncoder:
     """A bi-encoder; as `load_cross_encoder`."""
-    _require(artifact, "bi-encoder")
+    artifact.check_kind("bi-encoder")
     shape = read_shape(artifact)
     loaded = load_path(artifact, shape, read_pooling(artifact), choice or chosen_path())
     text = _text_encoder(artifact, shape)
@@ -141,10 +141,3 @@ def _text_encoder(artifact: Artifact, shape: BertShape) -> TextEncoder:
             f"{shape.vocabulary}; take tokenizer and weights from one model"
         )
     return encoder
-
-
-def _require(artifact: Artifact, kind: str) -> None:
-    if artifact.manifest.kind != kind:
-        raise ArtifactError(
-            f"{artifact.folder}: is a {artifact.manifest.kind}, a {kind} is needed here"
-        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +15,8 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from rerank_core.artifact import seal_artifact
+from rerank_core.text import ProductTextRecipe
 from rerank_proto.rerank.v1 import rerank_pb2 as pb
 from rerank_proto.rerank.v1 import rerank_pb2_grpc as pb_grpc
 from tests.sidecar_process import PATIENCE_S, run, running, wait_until
@@ -47,17 +50,17 @@ def _one_line_on_stderr(ended: subprocess.CompletedProcess[str]) -> str:
     return line
 
 
-def test_check_config_prints_the_effective_settings(tmp_path):
-    """On stdout, as JSON, without secrets; nothing is loaded or bound."""
+def test_check_config_prints_the_effective_settings(cross, tmp_path):
+    """On stdout, as JSON, without secrets; nothing is bound, no cluster is asked."""
     config = tmp_path / "sidecar.toml"
     config.write_text(
-        '[models]\nreranker = "absent"\n'
+        f'[models]\nreranker = "{cross}"\n'
         '[cluster]\nurl = "http://127.0.0.1:9"\nuser = "shop"\npassword = "hush"\n'
     )
     ended = run("--config", config, "--port", 7, "--check-config")
     assert (ended.returncode, ended.stderr) == (0, "")
     shown = json.loads(ended.stdout)
-    assert (shown["port"], shown["models"]["reranker"]) == (7, "absent")
+    assert (shown["port"], shown["models"]["reranker"]) == (7, str(cross))
     assert "hush" not in ended.stdout
 
 
@@ -66,6 +69,28 @@ def test_check_config_fails_on_a_fault():
     ended = run("--check-config", "--host", "0.0.0.0")  # noqa: S104  refused, that is the point
     assert "--insecure" in _one_line_on_stderr(ended)
     assert ended.stdout == ""
+
+
+def test_check_config_reads_what_a_start_reads(cross, tmp_path):
+    """Keys, certificates, models: what would end the start ends the check, in the same words."""
+    torn = tmp_path / "torn"
+    shutil.copytree(cross, torn)
+    seal_artifact(torn, name="torn", kind="cross-encoder", recipe=ProductTextRecipe(("title",)))
+    with (torn / "model.safetensors").open("ab") as weights:
+        weights.write(b"more")
+    (tmp_path / "keys").write_text("keys = 3")
+    model = ("--models.reranker", cross)
+    for flags, fault in (
+        (["--models.reranker", tmp_path / "absent"], "absent: no such folder"),
+        (["--models.reranker", torn], "sha256 is not the manifest's"),
+        ([*model, "--models.encoders", cross], "two are named 'cross'"),
+        (["--models.reranker", make_bi_encoder(tmp_path / "bi")], "is a bi-encoder"),
+        ([*model, "--keys-file", tmp_path / "keys"], "keys_file"),
+        ([*model, "--tls.certificate", "none", "--tls.key", "none"], "tls"),
+    ):
+        ended = run("--check-config", *flags)
+        assert fault in _one_line_on_stderr(ended)
+        assert ended.stdout == ""
 
 
 def test_a_wrong_flag_is_told_with_the_usage():
