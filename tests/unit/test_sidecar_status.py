@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import grpc
 import pytest
 from google.rpc import code_pb2, error_details_pb2
 
+from rerank_client.errors import from_rpc_error
 from rerank_core import errors
+from rerank_proto.rerank.v1 import rerank_pb2 as pb
+from rerank_proto.rerank.v1 import rerank_pb2_grpc as pb_grpc
 from sidecar import status
+from sidecar.config import Settings
+from sidecar.frame import Frame
+from sidecar.gate import Gate
+from sidecar.health import Health
+from sidecar.listener import listening
+from sidecar.live import Live, Standing
+from sidecar.service import Service
+from sidecar.telemetry.metrics import Metrics
+from sidecar.telemetry.traces import NoTraces
 
 
 def _leaves(kind):
@@ -78,6 +91,43 @@ def test_the_statuses_are_the_contracts(kind):
     """What `rerank.proto` and the OpenAPI page promise, for every leaf of the tree."""
     error = _example(kind)
     assert (status.to_status(error).code, status.http_status(error)) == STATUSES[kind]
+
+
+class _Raising(pb_grpc.ModelServiceServicer):
+    """Raises the leaf of the tree that the caller names."""
+
+    async def ModelInfo(self, request, context):  # noqa: ARG002, N802  the contract's name
+        """See the contract."""
+        raise _example(getattr(errors, request.model))
+
+
+async def test_every_leaf_comes_over_the_wire_as_its_status():
+    """Raised in a service of the real server: code, message, details and pushback of a real call.
+
+    And the client has an error of its own for it, with its reason.
+    """
+    live, gate, health = Live(Standing.read(Settings(port=0))), Gate(), Health(())
+    frame = Frame(live, gate, Metrics(), NoTraces())
+    service = Service.of("ModelService", pb_grpc.add_ModelServiceServicer_to_server, _Raising())
+    async with (
+        listening(live, [service], frame, gate, health) as port,
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        for kind in _leaves(errors.RerankError):
+            with pytest.raises(grpc.aio.AioRpcError) as raised:
+                await pb_grpc.ModelServiceStub(channel).ModelInfo(
+                    pb.ModelInfoRequest(model=kind.__name__)
+                )
+            error, expected = raised.value, status.to_status(_example(kind))
+            assert error.code().value[0] == STATUSES[kind][0], kind
+            assert error.details() == str(_example(kind))
+            trailers = dict(error.trailing_metadata())
+            assert trailers["grpc-status-details-bin"] == expected.SerializeToString()
+            exhausted = error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert ("grpc-retry-pushback-ms" in trailers) == exhausted
+            read = from_rpc_error(error)
+            assert (read.reason, read.code) == (kind.__name__, error.code())
+        assert gate.calls == 0
 
 
 def test_details_name_the_field_the_resource_and_when_to_come_back():
