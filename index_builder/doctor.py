@@ -17,7 +17,7 @@ from rerank_core.cluster.dialect import Dialect, detect
 from rerank_core.cluster.failures import cluster_errors
 from rerank_core.cluster.features import find_features, read_features
 from rerank_core.cluster.release import Release, fields_of
-from rerank_core.cluster.templates import is_stored
+from rerank_core.cluster.templates import is_stored, missing_pipelines
 
 _MANY_SEGMENTS = 10
 _ZERO_RESULTS = "zero-results"
@@ -49,8 +49,8 @@ def examine(client: OpenSearch, alias: str, schema: Schema | None) -> list[Findi
         found += _memory(client, live, body)
         found += _mapping(live, body, schema)
         if live.release is not None:
-            found += _templates(client, live, live.release)
-            found += _zero_results(live, body, live.release)
+            found += _templates(client, alias, live, live.release)
+            found += _zero_results(alias, live, body, live.release)
     found += [Finding(*finding) for finding in check_pipelines(client)]
     return found
 
@@ -186,27 +186,36 @@ def _mapping(live: Version, body: Mapping[str, Any], schema: Schema | None) -> I
         yield Finding("good", live.index, "has the fields of the schema")
 
 
-def _templates(client: OpenSearch, live: Version, release: Release) -> Iterator[Finding]:
-    if not find_features(client).stores_templates:
+def _templates(
+    client: OpenSearch, alias: str, live: Version, release: Release
+) -> Iterator[Finding]:
+    features = find_features(client)
+    restore = f"put it back: templates push --restore --alias {alias}"
+    if features.native_pipelines and "hybrid" in release.templates:
+        for name in missing_pipelines(client):
+            detail = f"search pipeline {name}, which fuses legs, is gone; {restore}"
+            yield Finding("fault", live.index, detail)
+    if not features.stores_templates:
         return
     for template_id in release.templates.values():
         if not is_stored(client, template_id):
             yield Finding(
                 "fault",
                 live.index,
-                f"search template {template_id} is gone; put it back: templates push --restore "
-                "--alias ALIAS, or rebuild",
+                f"search template {template_id} is gone; {restore}, or rebuild",
             )
 
 
-def _zero_results(live: Version, body: Mapping[str, Any], release: Release) -> Iterator[Finding]:
+def _zero_results(
+    alias: str, live: Version, body: Mapping[str, Any], release: Release
+) -> Iterator[Finding]:
     """What a shopper who mistypes gets: neither of these is seen in an answer."""
     if _ZERO_RESULTS not in release.templates:
         yield Finding(
             "advice",
             live.index,
             f"has no search template {_ZERO_RESULTS}: a page where nothing is found stays empty; "
-            "templates push --alias ALIAS, or rebuild where that leaves it out",
+            f"templates push --alias {alias}, or rebuild where that leaves it out",
         )
     elif not any(field.endswith(".unstemmed") for field in fields_of(body["mappings"])):
         yield Finding(

@@ -17,7 +17,13 @@ from rerank_core.cluster.alias import check_alias
 from rerank_core.cluster.failures import cluster_errors
 from rerank_core.cluster.features import find_features
 from rerank_core.cluster.release import Release, index_behind, read_release
-from rerank_core.cluster.templates import is_stored, load_templates, push
+from rerank_core.cluster.templates import (
+    is_stored,
+    load_templates,
+    missing_pipelines,
+    push,
+    push_pipelines,
+)
 from rerank_core.errors import ConfigError, ReleaseError
 
 # What `new_index_name` makes behind the alias.
@@ -133,13 +139,17 @@ def _target(versions: Sequence[Version], live: str, to: str | None, alias: str) 
 
 
 def restore_templates(client: OpenSearch, index: str, release: Release) -> list[str]:
-    """Puts templates back that are gone from the cluster; their ids.
+    """Puts templates and fusing pipelines back that are gone from the cluster; their ids.
 
-    From the index's own record, else from this package. Raises `ReleaseError`, `ClusterError`.
+    Templates from the index's own record, else from this package. Raises `ReleaseError` and
+    `ClusterError`.
     """
-    if not (features := find_features(client)).stores_templates:
-        return []
-    restored = []
+    features = find_features(client)
+    restored = missing_pipelines(client) if features.native_pipelines else []
+    if restored:
+        push_pipelines(client)
+    if not features.stores_templates:
+        return restored
     for name, template_id in release.templates.items():
         if is_stored(client, template_id):
             continue

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rerank_core.cluster.features import Features
-from rerank_core.cluster.profile import SEARCHED, Profile
+from rerank_core.cluster.profile import SEARCHED, FacetRule, FilterRule, Profile
 from rerank_core.cluster.resolver import Resolved
 from rerank_core.cluster.retrieval import LegCall
 from rerank_core.cluster.templates import Template, pipeline_name, render
@@ -18,6 +18,10 @@ from sidecar.search_task import SearchTask
 
 HYBRID = "hybrid"
 ZERO_RESULTS = "zero-results"
+
+_TEXT = "text"
+_NO_RANGE = ("keyword", "boolean")
+_NUMBERS = frozenset({"double", "float", "half_float", "long", "integer", "short", "byte"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +174,10 @@ def numbers_of(query: str) -> str:
 def check_fields(
     task: SearchTask, facets: Sequence[str], profile: Profile, resolved: Resolved
 ) -> None:
-    """That the index has the fields of what is asked for: the cluster would find nothing, silently.
+    """That the fields of what is asked for can answer: the cluster would find nothing, silently.
 
-    Raises `ReleaseError` naming the field.
+    Raises `ReleaseError` naming a field that the index lacks or that is of the wrong type, and
+    `InputError` for a value that is none of its field's.
     """
     used = {f"filter {item.name}": profile.filters[item.name].field for item in task.filters}
     used |= {f"facet {name}": profile.facets[name].field for name in facets}
@@ -185,6 +190,48 @@ def check_fields(
                 f"{task.profile} reads; name a field of the index in the profile, or rebuild with "
                 "a schema that has it"
             )
+    about = f"index {resolved.index}: profile {task.profile}"
+    for position, item in enumerate(task.filters):
+        rule = profile.filters[item.name]
+        kind = resolved.fields.get(rule.field, "")
+        if kind == _TEXT or (rule.kind == "range" and kind in _NO_RANGE):
+            raise ReleaseError(
+                f"{about} filters {item.name} by {rule.field}, which is of type {kind}; "
+                + _instead(rule, resolved)
+            )
+        if bad := [value for value in item.values if not _is_of(kind, value)]:
+            raise InputError(
+                f"filters[{position}]", f"{len(bad)} of its values are no {kind}, as {item.name} is"
+            )
+    for name in facets:
+        field = profile.facets[name].field
+        if resolved.fields.get(field) == _TEXT:
+            raise ReleaseError(
+                f"{about} counts facet {name} by {field}, which is of type text; "
+                + _instead(profile.facets[name], resolved)
+            )
+
+
+def _instead(rule: FilterRule | FacetRule, resolved: Resolved) -> str:
+    """What the profile should name."""
+    whole = f"{rule.field}.keyword"
+    if isinstance(rule, FilterRule) and rule.kind == "range":
+        return "a range needs a number; name such a field, or rebuild with type number"
+    if whole in resolved.fields:
+        return f"its words are searched one by one; name {whole}"
+    return f"its words are searched one by one; rebuild with type keyword and name {whole}"
+
+
+def _is_of(kind: str, value: str) -> bool:
+    """Whether a field of that type can hold what a caller wrote."""
+    if kind == "boolean":
+        return value in ("true", "false")
+    if kind in _NUMBERS:
+        try:
+            return math.isfinite(float(value))
+        except ValueError:
+            return False
+    return True
 
 
 def _read(name: str, text: str, kind: Mapping[str, Any]) -> Any:

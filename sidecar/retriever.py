@@ -15,6 +15,7 @@ from rerank_core.cluster.fusion import Fused, LegRank, fuse
 from rerank_core.cluster.profile import Profile
 from rerank_core.cluster.resolver import AliasResolver, Resolved
 from rerank_core.cluster.retrieval import IndexGoneError, LegAnswer, LegCall, retrieve
+from rerank_core.cluster.retrieval import Retrieved as Answers
 from rerank_core.engine import BiEncoder, Engine
 from rerank_core.errors import (
     ClusterError,
@@ -115,7 +116,7 @@ class Retriever:
     async def _ask(
         self, run: SearchRun, resolved: Resolved, calls: Mapping[str, LegCall]
     ) -> Mapping[str, LegAnswer]:
-        retrieved = await retrieve(self._client, resolved.index, calls, run.remaining_s())
+        retrieved = await self._search(run, resolved, calls)
         for leg, error in retrieved.failures.items():
             # Its kind alone: the cluster's reason may quote the query.
             _log.warning("leg failed", leg=leg, error=type(error).__name__)
@@ -208,7 +209,7 @@ class Retriever:
             "_source": run.source_fields,
         }
         call = LegCall("by keys", {}, body)
-        found = await retrieve(self._client, resolved.index, {"keys": call}, run.remaining_s())
+        found = await self._search(run, resolved, {"keys": call})
         if fault := found.failures.get("keys"):
             raise fault
         return {hit.id: hit.source for hit in found.answers["keys"].hits}
@@ -219,8 +220,15 @@ class Retriever:
         """As the first page counted them: by the lexical leg."""
         maker = await self._maker(run, resolved, None)
         call = maker.call("lexical", run.profile.template("lexical"), size=0)
-        found = await retrieve(self._client, resolved.index, {"lexical": call}, run.remaining_s())
+        found = await self._search(run, resolved, {"lexical": call})
         return found.answers["lexical"].facets
+
+    async def _search(
+        self, run: SearchRun, resolved: Resolved, calls: Mapping[str, LegCall]
+    ) -> Answers:
+        return await retrieve(
+            self._client, resolved.index, calls, run.remaining_s(), alias=run.profile.alias
+        )
 
 
 def _fuse(answers: Mapping[str, LegAnswer], profile: Profile, *, native: bool) -> list[Fused]:

@@ -101,8 +101,8 @@ def resolve_alias(client: OpenSearch, alias: str) -> tuple[str, Release]:
 
 async def resolve_alias_async(
     client: AsyncOpenSearch, alias: str, timeout_s: float
-) -> tuple[str, Release, frozenset[str]]:
-    """`resolve_alias` for an event loop, with its own patience; and the index's fields."""
+) -> tuple[str, Release, Mapping[str, str]]:
+    """`resolve_alias` for an event loop, with its own patience; and the fields, as `fields_of`."""
     check_alias(alias)
     try:
         with cluster_errors(f"resolving alias {alias!r}"):
@@ -115,14 +115,14 @@ async def resolve_alias_async(
     return index, read_release(index, mapping), fields_of(mapping)
 
 
-def fields_of(mapping: Mapping[str, Any]) -> frozenset[str]:
-    """All fields of a mapping by their paths, sub-fields such as ``brand.keyword`` too."""
-    found: set[str] = set()
+def fields_of(mapping: Mapping[str, Any]) -> dict[str, str]:
+    """Types of all fields of a mapping by their paths, sub-fields such as ``brand.keyword`` too."""
+    found: dict[str, str] = {}
     for part in ("properties", "fields"):
         for name, kind in mapping.get(part, {}).items():
-            found.add(name)
-            found |= {f"{name}.{below}" for below in fields_of(kind)}
-    return frozenset(found)
+            found[name] = kind.get("type", "object")
+            found |= {f"{name}.{below}": of for below, of in fields_of(kind).items()}
+    return found
 
 
 def index_behind(client: OpenSearch, alias: str) -> tuple[str, dict[str, Any]] | None:

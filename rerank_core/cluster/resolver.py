@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -22,8 +23,8 @@ class Resolved:
 
     index: str
     release: Release
-    fields: frozenset[str] = frozenset()
-    """Of the index, by their paths."""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """Types of the index's fields by their paths."""
 
 
 @dataclass

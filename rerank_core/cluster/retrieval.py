@@ -1,4 +1,4 @@
-"""The first stage: all legs of a query in one multi-search, stored templates or rendered ones."""
+"""The first stage: all legs of a query in one request, stored templates or rendered ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class LegCall:
     body: Mapping[str, Any] | None = None
     """What it renders to, where the cluster does not render it itself."""
     pipeline: str = ""
-    """The search pipeline that its hits go through."""
+    """The search pipeline that its hits go through; such a leg is the only one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,31 +59,30 @@ class IndexGoneError(Exception):
 
 
 async def retrieve(
-    client: AsyncOpenSearch, index: str, calls: Mapping[str, LegCall], timeout_s: float
+    client: AsyncOpenSearch,
+    index: str,
+    calls: Mapping[str, LegCall],
+    timeout_s: float,
+    *,
+    alias: str,
 ) -> Retrieved:
     """Runs the legs against one concrete index: all as stored templates, or all as bodies.
 
+    `alias` is where the index stands, for the command that mends it.
+
     A leg that fails while another answers is in `failures`; so is one of which some shards failed
     or ran out of time, and what it found is kept. Raises `IndexGoneError`; `ReleaseError` where a
-    template is gone; `ClusterUnavailable`, `ClusterTimeout` or `ClusterRefused` where no leg
-    answered.
+    template or a search pipeline is gone; `ClusterUnavailable`, `ClusterTimeout` or
+    `ClusterRefused` where no leg answered.
     """
-    lines: list[Mapping[str, Any]] = []
-    stored = any(call.body is None for call in calls.values())
-    for call in calls.values():
-        pipeline = {"search_pipeline": call.pipeline} if call.pipeline else {}
-        searched = {"id": call.template_id, "params": call.parameters} if stored else call.body
-        lines += [{"index": index, **pipeline}, searched or {}]
-    body = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     with cluster_errors(f"searching {index}"):
-        search = client.msearch_template if stored else client.msearch
-        answer = await search(body=body, request_timeout=timeout_s)
+        responses = await _ask(client, index, [*calls.values()], timeout_s)
     answers: dict[str, LegAnswer] = {}
     failures: dict[str, ClusterError] = {}
-    for leg, response in zip(calls, answer["responses"], strict=True):
+    for leg, response in zip(calls, responses, strict=True):
         doing = f"searching {index}, leg {leg}"
         if "error" in response:
-            _raise_if_not_the_query(index, calls[leg], response)
+            _raise_if_not_the_query(index, alias, calls[leg], response)
             failures[leg] = refusal(int(response.get("status", 500)), response, doing)
             continue
         answers[leg] = _read_leg(response, doing)
@@ -93,6 +92,30 @@ async def retrieve(
     if not answers:
         raise next(iter(failures.values()))
     return Retrieved(answers, failures)
+
+
+async def _ask(
+    client: AsyncOpenSearch, index: str, calls: Sequence[LegCall], timeout_s: float
+) -> Sequence[Mapping[str, Any]]:
+    """What the cluster answers to each."""
+    stored = any(call.body is None for call in calls)
+    bodies = [
+        {"id": call.template_id, "params": call.parameters} if stored else call.body or {}
+        for call in calls
+    ]
+    if pipeline := calls[0].pipeline:
+        # The one leg of a fusion by the cluster. A multi-search takes no search pipeline.
+        search_one = client.search_template if stored else client.search
+        # Refusals are handed over, as those of a multi-search's parts are.
+        params = {"search_pipeline": pipeline, "ignore": (400, 404), "request_timeout": timeout_s}
+        return [await search_one(index=index, body=bodies[0], params=params)]
+    lines: list[Mapping[str, Any]] = []
+    for body in bodies:
+        lines += [{"index": index}, body]
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    search = client.msearch_template if stored else client.msearch
+    answer = await search(body=text, request_timeout=timeout_s)
+    return list(answer["responses"])
 
 
 def _read_leg(response: Mapping[str, Any], doing: str) -> LegAnswer:
@@ -131,13 +154,23 @@ def _missing(response: Mapping[str, Any], doing: str) -> ClusterError | None:
     return None
 
 
-def _raise_if_not_the_query(index: str, call: LegCall, response: Mapping[str, Any]) -> None:
+def _raise_if_not_the_query(
+    index: str, alias: str, call: LegCall, response: Mapping[str, Any]
+) -> None:
     """Faults of the set-up are raised also where another leg answered: they do not pass."""
-    kind = root_cause(response).get("type")
+    cause = root_cause(response)
+    kind = cause.get("type")
+    restore = f"python -m index_builder templates push --restore --alias {alias}"
     if kind == "index_not_found_exception":
         raise IndexGoneError(index)
     if kind == "resource_not_found_exception":
         raise ReleaseError(
             f"index {index}: its search template {call.template_id} is not on the cluster; put it "
-            "back with python -m index_builder templates push --restore, or rebuild the index"
+            f"back with {restore}, or rebuild the index"
+        )
+    # The cluster has no type of its own for this one.
+    if call.pipeline and f"{call.pipeline} is not defined" in str(cause.get("reason")):
+        raise ReleaseError(
+            f"index {index}: search pipeline {call.pipeline}, which fuses its legs, is not on the "
+            f"cluster; put it back with {restore}"
         )

@@ -53,6 +53,15 @@ filters.brand = {{ field = "brand.keyword" }}
 alias = "{alias}"
 parameters = {{ no_such = 1 }}
 
+[profiles.mistyped]
+alias = "{alias}"
+filters.title = {{ field = "title" }}
+filters.brand = {{ field = "brand" }}
+filters.maker = {{ field = "brand.keyword", kind = "range" }}
+filters.stock = {{ field = "in_stock" }}
+filters.cents = {{ field = "price_cents" }}
+facets.brand = {{ field = "brand" }}
+
 [profiles.absent]
 alias = "{alias}"
 templates = {{ lexical = "no-such" }}
@@ -192,6 +201,15 @@ def test_pages_agree_across_servers(client: RerankClient, shop: Shop, tmp_path: 
     assert second.rerank_model == third.rerank_model == first.rerank_model
 
 
+def test_a_server_whose_page_tokens_are_its_own_says_so(shop: Shop, tmp_path: Path) -> None:
+    """Once, in its log; one with a key does not."""
+    for key in ("", "shared"):
+        folder = tmp_path / (key or "none")
+        with serving(shop, folder, key=key):
+            warned = (folder / "log").read_text().count("page tokens are of this process alone")
+        assert warned == (not key)
+
+
 def test_nothing_found_falls_back_and_says_so(client: RerankClient) -> None:
     """A misspelt query finds by letters that are near; filters still hold."""
     found = client.search("lexical", "cordlss hamer", explain=True)
@@ -250,6 +268,17 @@ def test_callers_give_the_parameters_that_a_profile_lets_them(client: RerankClie
     ("profile", "filters", "fault"),
     [
         ("ruled", [Filter("size", below=9.0)], "no field size_cm, which filter size of profile"),
+        (
+            "mistyped",
+            [Filter("title", any_of=("Desk lamp",))],
+            "by title, .*with type keyword",
+        ),
+        (
+            "mistyped",
+            [Filter("brand", any_of=("Acme",))],
+            "of type text; .*name brand.keyword",
+        ),
+        ("mistyped", [Filter("maker", below=9.0)], "of type keyword; a range needs a number"),
         ("strange", [], "parameters.no_such is read by none of its templates"),
         ("absent", [], "names no template no-such for leg lexical; push it with"),
     ],
@@ -260,6 +289,49 @@ def test_what_the_index_cannot_do_is_said_and_never_an_empty_page(
     """FAILED_PRECONDITION, naming the thing and the mend."""
     with pytest.raises(PreconditionError, match=fault):
         client.search(profile, "drill", filters=filters)
+
+
+def test_a_facet_of_text_is_said(client: RerankClient) -> None:
+    """The cluster would refuse the whole lexical leg."""
+    with pytest.raises(PreconditionError, match=r"facet brand by brand, .*name brand\.keyword"):
+        client.search("mistyped", "drill", facets=["brand"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "good"), [("stock", "yes", "true"), ("cents", "cheap", "1900")]
+)
+def test_a_value_that_its_field_cannot_hold_is_the_callers_fault(
+    client: RerankClient, name: str, value: str, good: str
+) -> None:
+    """INVALID_ARGUMENT by its place; a value that the field can hold goes through."""
+    filters = [Filter("cents", any_of=("2500", "2.5e3")), Filter(name, any_of=(good, value))]
+    with pytest.raises(InvalidRequestError) as refused:
+        client.search("mistyped", "drill", filters=filters)
+    assert [fault.field for fault in refused.value.violations] == ["filters[1]"]
+    found = client.search("mistyped", "drill", filters=[Filter("cents", any_of=("1900",))])
+    assert [hit.id for hit in found.hits] == ["d3"]
+    assert client.search("mistyped", "lamp", filters=[Filter("stock", any_of=("true",))]).hits == ()
+
+
+def test_the_command_that_an_error_prints_brings_a_template_back(
+    shop: Shop, client: RerankClient
+) -> None:
+    """A template that somebody deleted under a live server; only where the cluster keeps them."""
+    with connect(shop.cluster) as connection:
+        release = resolve_alias(connection, shop.alias)[1]
+        if not release.engine.startswith("opensearch"):
+            pytest.skip("this engine keeps no templates here")
+        connection.delete_script(id=release.templates["lexical"])
+    with pytest.raises(PreconditionError, match="is not on the cluster") as lost:
+        client.search("shop", "drill")
+    command = str(lost.value).partition("python -m ")[2].partition(",")[0].split()
+    subprocess.run(
+        [sys.executable, "-m", *command],
+        env={**os.environ, "OPENSEARCH_URL": shop.cluster.url},
+        check=True,
+        capture_output=True,
+    )
+    assert client.search("shop", "drill").hits
 
 
 def test_push_and_rollback_move_a_live_index(

@@ -50,7 +50,9 @@ async def test_hits_of_the_shards_that_answer_are_kept(
     try:
         async with connect_async(cluster) as asking:
             call = LegCall(ids["dividing"], {})
-            retrieved = await retrieve(asking, index_name, {"lexical": call}, timeout_s=60)
+            retrieved = await retrieve(
+                asking, index_name, {"lexical": call}, timeout_s=60, alias="shop"
+            )
     finally:
         client.delete_script(id=ids["dividing"])
 

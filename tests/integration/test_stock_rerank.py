@@ -22,13 +22,16 @@ from index_builder.pipelines import StockRerank, check_pipelines, ml, push_pipel
 from index_builder.pipelines.settings import TRUSTED, read_settings
 from local_cluster import LocalCluster
 from local_cluster.distribution import OPENSEARCH_2
+from rerank_client import PreconditionError
 from rerank_core.cluster.connection import connect
 from rerank_core.cluster.settings import ClusterSettings
 from rerank_core.errors import ClusterError, ConfigError, ReleaseError
 from sidecar.security.keys import new_key
+from tests.e2e.test_search import PRODUCTS as CATALOGUE
+from tests.e2e.test_search import Shop, serving
 from tests.fault_proxy import Fault, FaultProxy
 from tests.sidecar_process import PATIENCE_S, running
-from tests.tiny_models import make_cross_encoder
+from tests.tiny_models import make_bi_encoder, make_cross_encoder
 
 INDEX = "shop-1"
 PRODUCTS = {
@@ -378,6 +381,67 @@ def test_a_pipeline_of_somebody_elses_is_judged_too(stack, push):
     assert [level for level, _ in found] == ["fault", "advice", "good"]
     assert "ignore_failure" in found[0][1]
     assert "one" in found[1][1]
+
+
+_FUSED = """
+[profiles.{method}]
+alias = "{alias}"
+page_size = 50
+depth = 50
+legs = {{ lexical = 1.0, vector = 1.0 }}
+fusion = "{method}"
+native_fusion = "{native}"
+"""
+
+
+def test_search_lets_the_cluster_fuse_and_says_what_brings_a_lost_pipeline_back(
+    stack, cross, tmp_path
+):
+    """Both methods, in the very order of the sidecar's own fusion.
+
+    Without the pipeline: FAILED_PRECONDITION, which names the command; it is run as it is printed.
+    """
+    settings = ClusterSettings(stack.url, timeout_s=60)
+    shop = Shop(settings, "fused", cross, make_bi_encoder(tmp_path / "bi"), tmp_path)
+    index = shop.build("fused")
+    try:
+        with _fusing(shop, tmp_path / "own", "never") as client:
+            own = {method: _order(client, method, "own") for method in ("rrf", "minmax")}
+        with _fusing(shop, tmp_path / "native", "auto") as client:
+            for method, order in own.items():
+                assert _order(client, method, "native") == order
+            path = "/_search/pipeline/rerank-sidecar-rrf"
+            stack.client.transport.perform_request("DELETE", path)
+            with pytest.raises(PreconditionError, match="rerank-sidecar-rrf") as lost:
+                client.search("rrf", "cordless drill")
+            assert [
+                found.detail
+                for found in examine(stack.client, "fused", None)
+                if "rerank-sidecar-rrf" in found.detail and found.level == "fault"
+            ] != []
+            words = str(lost.value).partition("python -m index_builder ")[2].split()
+            mended = _command(stack, *words)
+            assert mended.stdout.splitlines() == ["put back rerank-sidecar-rrf"]
+            assert _order(client, "rrf", "native") == own["rrf"]
+    finally:
+        shop.delete(index)
+
+
+def _fusing(shop, folder, native: str):
+    profiles = (
+        _FUSED.format(method=method, alias="fused", native=native) for method in ("rrf", "minmax")
+    )
+    return serving(shop, folder, alias="fused", extra="".join(profiles))
+
+
+def _order(client, method: str, who: str) -> list[tuple[str, int]]:
+    """Every product with its rank after the fusion, by whom it should be."""
+    found = client.search(method, "cordless drill", explain=True)
+    assert found.plan.fusion.startswith(f"{who} {method}: ")
+    assert found.degraded == ()
+    assert len(found.hits) == len(CATALOGUE)
+    fused = [(hit.id, hit.explanation.places[0].rank) for hit in found.hits]
+    return sorted(fused, key=lambda at: at[1])
 
 
 def test_other_endpoints_stay_trusted(stack, push):

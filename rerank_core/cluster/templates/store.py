@@ -56,6 +56,18 @@ def pipeline_name(method: str) -> str:
     return f"rerank-sidecar-{method}"
 
 
+def missing_pipelines(client: OpenSearch) -> list[str]:
+    """Names of those of `push_pipelines` that the cluster lacks. Raises `ClusterError`."""
+    try:
+        with cluster_errors("reading search pipelines"):
+            there = client.transport.perform_request("GET", "/_search/pipeline")
+    except ClusterRefused as refusal:
+        if refusal.status != _NOT_FOUND:
+            raise
+        there = {}
+    return [name for method in PIPELINES if (name := pipeline_name(method)) not in there]
+
+
 def push_pipelines(client: OpenSearch) -> None:
     """Stores the pipelines that fuse a hybrid query. Safe to repeat. Raises `ClusterError`."""
     for method, processor in PIPELINES.items():
