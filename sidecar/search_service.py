@@ -6,6 +6,8 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import structlog
+
 from rerank_core.cluster.connection import connect_async
 from rerank_core.cluster.settings import ClusterSettings
 from rerank_proto.rerank.v1 import rerank_pb2 as pb
@@ -19,6 +21,8 @@ from sidecar.security.caller import current_caller
 from sidecar.service import Context, Ground
 from sidecar.stages import Stages
 from sidecar.wire_search import read_search, write_found
+
+_log = structlog.get_logger()
 
 # Searches under way on the cluster; more wait.
 _POOL_SIZE = 64
@@ -58,6 +62,11 @@ async def open_search(ground: Ground, cluster: ClusterSettings) -> AsyncIterator
     """The service; its connections are closed behind it."""
     # A key of this process's own where none is set: tokens then end with the process.
     given = ground.settings.page_token_key.get_secret_value().encode()
+    if not given:
+        _log.warning(
+            "page tokens are of this process alone",
+            mend="set page_token_key, the same for all servers behind one name",
+        )
     signer = CursorSigner(given or secrets.token_bytes(32))
     client = connect_async(cluster, pool_size=_POOL_SIZE)
     try:

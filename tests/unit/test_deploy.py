@@ -154,7 +154,24 @@ def test_the_settings_are_settings(source, tmp_path, monkeypatch):
         (settings, _) = YAML(typ="safe").load_all(DEPLOY / "kubernetes" / "settings.yaml")
         path = tmp_path / "sidecar.toml"
         path.write_text(settings["data"]["sidecar.toml"])
-    assert read_command_line(["--config", str(path)]).ignored == ()
+    read = read_command_line(["--config", str(path)])
+    assert read.ignored == ()
+    assert read.settings.cluster is not None
+    assert [*read.settings.profiles] == ["products"]
+
+
+def test_all_pods_sign_page_tokens_with_one_key():
+    """The deployment takes it from the secret that the settings come with."""
+    _, secret = YAML(typ="safe").load_all(DEPLOY / "kubernetes" / "settings.yaml")
+    deployment = YAML(typ="safe").load(DEPLOY / "kubernetes" / "deployment.yaml")
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    env = {one["name"]: one["valueFrom"]["secretKeyRef"] for one in container["env"]}
+    of = env["RERANK_PAGE_TOKEN_KEY"]
+    assert (of["name"], of["key"] in secret["stringData"]) == (secret["metadata"]["name"], True)
+    assert {
+        "RERANK_" + name for name in ("PAGE_TOKEN_KEY", "CLUSTER__USER", "CLUSTER__PASSWORD")
+    } == {*env}
+    assert {"page_token_key", "cluster"} <= Settings.model_fields.keys()
 
 
 def test_dashboard_and_alerts_ask_for_metrics_that_there_are():
@@ -170,7 +187,11 @@ def test_dashboard_and_alerts_ask_for_metrics_that_there_are():
     rules = YAML(typ="safe").load(DEPLOY / "prometheus-rules.yaml")
     queries += [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
     scaling = YAML(typ="safe").load_all(DEPLOY / "kubernetes" / "scaling.yaml")
-    queries += [item["pods"]["metric"]["name"] for item in next(iter(scaling))["spec"]["metrics"]]
+    scaled = [item["pods"]["metric"]["name"] for item in next(iter(scaling))["spec"]["metrics"]]
+    adapter = YAML(typ="safe").load(DEPLOY / "prometheus-adapter.yaml")
+    served = [rule["seriesQuery"].partition("{")[0] for rule in adapter["rules"]["custom"]]
+    assert scaled == served
+    queries += scaled
     asked = {name for query in queries for name in re.findall(r"\b(?:rerank|process)_\w+", query)}
     assert len(asked) > 12
     for name in asked:
