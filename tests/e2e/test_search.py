@@ -9,10 +9,12 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import grpc
 import httpx
 import pytest
 
@@ -27,12 +29,15 @@ from rerank_client import (
     NotFoundError,
     PreconditionError,
     RerankClient,
+    SearchResult,
     UnavailableError,
 )
 from rerank_core.cluster.connection import connect, connect_async
 from rerank_core.cluster.profile import Profile
 from rerank_core.cluster.settings import ClusterSettings
 from rerank_core.engine import Engine
+from rerank_proto.rerank.v1.rerank_pb2 import ReloadRequest
+from rerank_proto.rerank.v1.rerank_pb2_grpc import AdminServiceStub
 from sidecar.admission.turnstile import Turnstile
 from sidecar.config import ModelSettings, Settings
 from sidecar.cursor import CursorSigner
@@ -247,7 +252,9 @@ def test_pages_follow_one_another_without_gap_or_repeat(client: RerankClient) ->
 
 
 @asynccontextmanager
-async def _standing(shop: Shop, gate: Gate, page_size: int) -> AsyncIterator[AsyncRerankClient]:
+async def _standing(
+    shop: Shop, gate: Gate, page_size: int, budget_ms: float | None = None
+) -> AsyncIterator[AsyncRerankClient]:
     """The server in this process, and a client over a real channel; scoring waits at the gate."""
     settings = Settings(
         port=0,
@@ -255,7 +262,7 @@ async def _standing(shop: Shop, gate: Gate, page_size: int) -> AsyncIterator[Asy
         safety_margin_ms=2000,  # of 15 s: client and server share this event loop
         cluster=shop.cluster,
         models=ModelSettings(reranker=str(shop.cross_encoder), encoders=(str(shop.bi_encoder),)),
-        profiles={"shop": Profile(shop.alias, page_size=page_size, depth=50)},
+        profiles={"shop": Profile(shop.alias, page_size=page_size, depth=50, budget_ms=budget_ms)},
     )
     live = Live(Standing.read(settings))
     with Engine(workers=1) as engine:
@@ -517,3 +524,71 @@ def test_a_key_of_some_profiles_learns_of_no_other(
                 client.search(other, "drill")
         with pytest.raises(NotFoundError, match=r"'coming'; there is: partner$"):
             client.search("coming", "drill")
+
+
+async def test_a_profiles_budget_bounds_a_search(shop: Shop) -> None:
+    """Nothing can be scored and the caller would wait ten minutes: the answer comes before."""
+    gate = Gate()
+    async with _standing(shop, gate, page_size=50, budget_ms=5000) as client:
+        try:
+            found = await client.search("shop", "drill", timeout_s=600)
+        finally:
+            gate.open()
+    assert (found.degraded, found.scored, len(found.hits)) == (("DEADLINE",), 0, 6)
+
+
+def test_a_swap_of_models_is_seen_by_whole_searches_alone(shop: Shop, tmp_path: Path) -> None:
+    """While models are swapped to and fro: no error, none degraded, all scores of the named one."""
+    other = make_cross_encoder(tmp_path / "other" / "cross", seed=9)
+    config, folders = tmp_path / "sidecar.toml", (str(shop.cross_encoder), str(other))
+    expected: dict[str, dict[str, float]] = {}
+    answers: list[SearchResult] = []
+
+    def logits(found: SearchResult) -> dict[str, float]:
+        return {hit.id: hit.rerank.logit for hit in found.hits if hit.rerank}
+
+    with serving(shop, tmp_path) as client:
+
+        def ask() -> SearchResult:
+            found = client.search("shop", "drill", page_size=50)
+            answers.append(found)
+            return found
+
+        target = f"127.0.0.1:{(tmp_path / 'port').read_text().strip()}"
+        with grpc.insecure_channel(target) as channel, ThreadPoolExecutor(2) as callers:
+            admin = AdminServiceStub(channel)
+            for swap in range(4):
+                asked = [callers.submit(ask) for _ in range(20)]
+                old, new = folders[swap % 2], folders[(swap + 1) % 2]
+                config.write_text(config.read_text().replace(old, new))
+                assert list(admin.Reload(ReloadRequest()).changed) == ["models"]
+                for each in asked:
+                    each.result()
+                found = ask()
+                assert found.rerank_model is not None
+                expected.setdefault(found.rerank_model.hash, logits(found))
+    assert len(expected) == 2
+    assert len(answers) == 84
+    for found in answers:
+        assert found.degraded == ()
+        assert found.rerank_model is not None
+        assert logits(found) == expected[found.rerank_model.hash]
+        assert len(logits(found)) == len(PRODUCTS)
+
+
+def test_profiles_change_while_serving(shop: Shop, tmp_path: Path) -> None:
+    """A reload brings a profile's new page size and a second profile; a faulty one changes none."""
+    config = tmp_path / "sidecar.toml"
+    with serving(shop, tmp_path) as client:
+        target = f"127.0.0.1:{(tmp_path / 'port').read_text().strip()}"
+        with grpc.insecure_channel(target) as channel:
+            admin = AdminServiceStub(channel)
+            assert len(client.search("shop", "drill").hits) == 2
+            served = config.read_text().replace("page_size = 2", "page_size = 3")
+            config.write_text(served + PROFILE.format(name="second", alias=shop.alias))
+            assert list(admin.Reload(ReloadRequest()).changed) == ["profiles"]
+            assert len(client.search("shop", "drill").hits) == 3
+            config.write_text(served.replace("depth = 50", "depth = 0"))
+            with pytest.raises(grpc.RpcError, match=r"profiles\.shop"):
+                admin.Reload(ReloadRequest())
+            assert len(client.search("second", "drill").hits) == 2
