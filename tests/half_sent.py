@@ -30,6 +30,12 @@ def half_a_call(target: str, declared_bytes: int = 900_000) -> socket.socket:
     return connection
 
 
+def reset(connection: socket.socket) -> None:
+    """Ends a connection as a crash does: the peer gets RST."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
 def _frame(kind: int, flags: int, stream: int, content: bytes = b"") -> bytes:
     """RFC 9113, 4.1."""
     return struct.pack(">I", len(content))[1:] + struct.pack(">BBI", kind, flags, stream) + content
