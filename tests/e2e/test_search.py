@@ -574,21 +574,3 @@ def test_a_swap_of_models_is_seen_by_whole_searches_alone(shop: Shop, tmp_path: 
         assert found.rerank_model is not None
         assert logits(found) == expected[found.rerank_model.hash]
         assert len(logits(found)) == len(PRODUCTS)
-
-
-def test_profiles_change_while_serving(shop: Shop, tmp_path: Path) -> None:
-    """A reload brings a profile's new page size and a second profile; a faulty one changes none."""
-    config = tmp_path / "sidecar.toml"
-    with serving(shop, tmp_path) as client:
-        target = f"127.0.0.1:{(tmp_path / 'port').read_text().strip()}"
-        with grpc.insecure_channel(target) as channel:
-            admin = AdminServiceStub(channel)
-            assert len(client.search("shop", "drill").hits) == 2
-            served = config.read_text().replace("page_size = 2", "page_size = 3")
-            config.write_text(served + PROFILE.format(name="second", alias=shop.alias))
-            assert list(admin.Reload(ReloadRequest()).changed) == ["profiles"]
-            assert len(client.search("shop", "drill").hits) == 3
-            config.write_text(served.replace("depth = 50", "depth = 0"))
-            with pytest.raises(grpc.RpcError, match=r"profiles\.shop"):
-                admin.Reload(ReloadRequest())
-            assert len(client.search("second", "drill").hits) == 2
