@@ -85,10 +85,10 @@ def test_scenarios_end_to_end(shop, model, tmp_path):
     assert len(saturated.series["kept_share"]) == 2
     assert str(tmp_path) not in out.read_text()
     assert str(model.parent) not in out.read_text()
-    again = run("run", "start", *words[5:], "--model", model, "--candidates", "5", "--out", out)
+    again = run("run", "start", *words[6:], "--model", model, "--candidates", "5", "--out", out)
     assert again.returncode == 0, again.stderr
     names = [one.name for one in read_suite(out).scenarios]
-    assert names == ["budget", "memory", "cost", "start"]
+    assert names == ["budget", "memory", "cost", "wire", "start"]
 
 
 @pytest.mark.long
