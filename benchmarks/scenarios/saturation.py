@@ -18,7 +18,7 @@ from benchmarks.workload.traffic import Traffic
 ABOUT = (
     "Titles, no score cache. Capacity is what a closed loop of four callers reaches; the budget is "
     "four times the median service time of one caller alone, in steps of 50 ms. Open loops offer a "
-    "share of capacity with that budget; three of them, and the closed loops, have none at all. "
+    "share of capacity with that budget; some of them, and the closed loops, have none at all. "
     "Slices of all of them take turns, each round with other requests and times, and are counted "
     "as one run each. All over gRPC but one, a caller alone over HTTP."
 )
@@ -26,6 +26,7 @@ ABOUT = (
 _SHARES = (0.25, 0.5, 0.8, 1.0, 1.5, 2.0, 10.0)
 _QUICK_SHARES = (0.5, 0.8, 1.0, 2.0, 10.0)
 _NO_BUDGET_SHARES = (0.5, 0.8, 1.5)
+_QUICK_NO_BUDGET_SHARES = (0.5, 1.5)
 _CALLERS = 4
 _NO_BUDGET_MS = 120_000.0
 _BUDGET_IN_SERVICE_TIMES = 4
@@ -96,7 +97,7 @@ def _loads(ground: Ground, alone: LoadPlan, http: str) -> Iterator[_Load]:
 
     for share in _QUICK_SHARES if ground.quick else _SHARES:
         yield _Load({"loop": "open", "share": share}, at(share, float(budget_ms)))
-    for share in _NO_BUDGET_SHARES:
+    for share in _QUICK_NO_BUDGET_SHARES if ground.quick else _NO_BUDGET_SHARES:
         yield _Load({"loop": "open, no budget", "share": share}, at(share, _NO_BUDGET_MS))
     by_http = replace(closed, target=http, surface="http")
     yield _Load({"loop": "closed", "callers": 1, "surface": "http"}, by_http)
@@ -105,7 +106,7 @@ def _loads(ground: Ground, alone: LoadPlan, http: str) -> Iterator[_Load]:
 def _slice_s(ground: Ground, rate_qps: float) -> float:
     """Until enough have come for a percentile, within bounds."""
     enough_s = ground.pick(400 / _ROUNDS, 120 / _QUICK_ROUNDS) / rate_qps
-    return min(max(enough_s, ground.pick(10, 5)), ground.pick(22, 20))
+    return min(max(enough_s, ground.pick(10, 5)), ground.pick(22, 15))
 
 
 def _point(ground: Ground, factors: Mapping[str, Factor], run: LoadRun) -> Point:
