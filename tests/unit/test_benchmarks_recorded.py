@@ -100,3 +100,13 @@ def test_a_real_planted_fault_is_found(fault, ratio):
     verdict = judge(guarded()[fault], 0.05)
     assert verdict.word == "slower"
     assert verdict.mean.ratio == pytest.approx(ratio, abs=0.005)
+
+
+def test_what_grpc_adds_and_keeps_is_what_the_docs_say():
+    """Medians in milliseconds, and of five rounds the share of the engine's rate that is served."""
+    points = read_suite(ROOT / FILE).scenario("wire").points
+    health, one_caller, half, saturated = points
+    assert np.median(health.series["service_ms"]) == pytest.approx(1.8, abs=0.05)
+    assert np.median(one_caller.series["beside_engine_ms"]) == pytest.approx(4.6, abs=0.05)
+    assert np.median(half.series["beside_engine_ms"]) == pytest.approx(6.0, abs=0.05)
+    assert sorted(saturated.series["kept_share"]) == [0.89, 0.93, 0.96, 1.05, 1.13]
