@@ -28,8 +28,7 @@ def do_pool(
     pool: Pool, material: Material, cluster: ClusterSettings | None, folder: Path, show: Console
 ) -> dict[str, Any]:
     """Writes `pool.parquet`: query, product and origin, list by list; returns counts."""
-    if pool.bm25 and cluster is None:
-        raise ConfigError("pool.bm25: needs a cluster; give --cluster URL, or set pool.bm25=0")
+    require_cluster(pool, cluster)
     table: dict[str, list[Any]] = {"query": [], "product": [], "origin": []}
     shut, seen, left = 0, set[str](), pool.queries
     for mine in pool.mine:
@@ -54,6 +53,12 @@ def do_pool(
         "origins": dict(Counter(table["origin"])),
         "shut_out": shut,
     }
+
+
+def require_cluster(pool: Pool, cluster: ClusterSettings | None) -> None:
+    """Raises `ConfigError` where the pool is to be mined by BM25 and no cluster is named."""
+    if pool.bm25 and cluster is None:
+        raise ConfigError("pool.bm25: needs a cluster; give --cluster URL, or set pool.bm25=0")
 
 
 def _candidates(mine: Mine, material: Material) -> list[str]:

@@ -13,11 +13,11 @@ from distillation.pipeline import teacher as teachers
 from distillation.pipeline.calibrate import do_calibrate
 from distillation.pipeline.evaluate import do_evaluate
 from distillation.pipeline.labels import do_labels
-from distillation.pipeline.pool import do_pool
+from distillation.pipeline.pool import do_pool, require_cluster
 from distillation.pipeline.publish import do_publish
 from distillation.pipeline.recipe import Pool, Recipe, Student
 from distillation.pipeline.split import Material, do_split, fingerprint
-from distillation.pipeline.stage import Finished, Order, do, open_stage, write_json
+from distillation.pipeline.stage import Finished, Order, do, is_done, open_stage, write_json
 from distillation.pipeline.student import do_student
 from rerank_core import records
 from rerank_core.artifact import named_folder
@@ -67,6 +67,8 @@ def run(
     material = Material(_split(recipe, place, done, show), place.data)
     human = recipe.student.learns == "human"
     last = STAGES.index(until)
+    if last >= STAGES.index("pool") and not human:
+        _foresee_pool(recipe, place, done)
     for name, stage in _STAGES.items():
         if STAGES.index(name) > last:
             break
@@ -130,10 +132,20 @@ def _pool(
     recipe: Recipe, place: Place, material: Material, done: dict[str, Finished], show: Console
 ) -> Finished:
     return place.do(
-        Order("pool", _on_base(recipe.pool), {"split": done["split"]}),
+        _pool_order(recipe, done),
         lambda folder: do_pool(recipe.pool, material, place.cluster, folder, show),
         show,
     )
+
+
+def _pool_order(recipe: Recipe, done: Mapping[str, Finished]) -> Order:
+    return Order("pool", _on_base(recipe.pool), {"split": done["split"]})
+
+
+def _foresee_pool(recipe: Recipe, place: Place, done: Mapping[str, Finished]) -> None:
+    """What the pool lacks is said before the teacher trains, where it is still to be mined."""
+    if not place.only_done and not is_done(_pool_order(recipe, done), place.out):
+        require_cluster(recipe.pool, place.cluster)
 
 
 def _labels(

@@ -78,8 +78,8 @@ def do(
     `ArtifactError` where an output is not what the manifest says, and, with `only_done`,
     `NotFoundError` instead of doing anything.
     """
-    folder = out / f"{order.name}-{order.key[:12]}"
-    if only_done and not (folder / MANIFEST).is_file():
+    folder = _folder(order, out)
+    if only_done and not is_done(order, out):
         raise NotFoundError("finished stage", folder.name)
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
@@ -108,6 +108,15 @@ def do(
         for path in folder.rglob(_CHECKPOINT):  # of use to a killed run alone
             path.unlink()
     return open_stage(folder)
+
+
+def is_done(order: Order, out: Path) -> bool:
+    """Whether the stage lies under `out`, finished."""
+    return (_folder(order, out) / MANIFEST).is_file()
+
+
+def _folder(order: Order, out: Path) -> Path:
+    return out / f"{order.name}-{order.key[:12]}"
 
 
 def open_stage(folder: Path) -> Finished:

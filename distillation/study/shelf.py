@@ -11,6 +11,7 @@ from typing import Any
 from distillation.pipeline.stage import write_json
 from distillation.ranking import Run
 from distillation.study.plan import Role
+from rerank_core.errors import ArtifactError
 from rerank_core.measures import read_run, write_run
 
 _DIGITS = 6
@@ -24,12 +25,17 @@ class Shelf:
         self.folder = folder
 
     def holds(self, name: str, decided_by: str) -> bool:
-        """Whether the runs of `name` are here and came from what is asked for now."""
+        """Whether the runs of `name` are here and came from what is asked for now.
+
+        Raises `ArtifactError` where its record is no record.
+        """
+        path = self._record(name)
         try:
-            record = json.loads(self._record(name).read_text(encoding="utf-8"))
+            return bool(json.loads(path.read_text(encoding="utf-8"))["decided_by"] == decided_by)
         except FileNotFoundError:
             return False
-        return bool(record["decided_by"] == decided_by)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ArtifactError(f"{path}: {error}; remove it and run its unit again") from error
 
     def keep(
         self, name: str, decided_by: str, runs: Mapping[Role, Run], facts: Mapping[str, Any]

@@ -10,7 +10,6 @@ import pytest
 import torch
 from rich.console import Console
 
-from demo.catalogue import write_catalogue
 from distillation.pipeline.recipe import read_recipe
 from distillation.pipeline.run import STAGES, Place, run
 from distillation.pipeline.split import Material
@@ -22,21 +21,12 @@ from rerank_core.measures import BeirFolder, read_run
 from rerank_proto.rerank.v1 import rerank_pb2 as pb
 from rerank_proto.rerank.v1 import rerank_pb2_grpc as pb_grpc
 from tests.sidecar_process import PATIENCE_S, running
+from tests.tiny_shop import TEXT, write_tiny_shop
 
 pytestmark = pytest.mark.timeout(900)  # all eight stages, for the first test that asks
-TEXT = 'text = {fields = ["title", "brand"], query_tokens = 12, product_tokens = 16}'
 RECIPE = """
-name = "tiny"
+extends = "shop.toml"
 report = true
-[split]
-human_queries = 20
-[[split.sources]]
-folder = "shop"
-floor = 0.0
-top = 3.0
-train = "dev"
-dev = ""
-held_out = 0.5
 [[teacher.members]]
 kind = "cross-encoder"
 layers = 1
@@ -46,12 +36,6 @@ head_learning_rate = 5e-3, evaluations = 2, precision = "float32"}
 [[teacher.members]]
 kind = "cosine"
 TEXT
-[pool]
-queries = 30
-[[pool.mine]]
-queries = "shop"
-catalogues = ["shop"]
-judged = true
 [labels]
 pairs = 200
 chunk = 64
@@ -82,7 +66,7 @@ def one_thread():
 def shop(tmp_path_factory):
     """A made-up shop, and a recipe of few layers and few steps."""
     folder = tmp_path_factory.mktemp("distillation")
-    write_catalogue(folder / "data" / "shop", products=200, queries=90, seed=3)
+    write_tiny_shop(folder)
     (folder / "recipe.toml").write_text(RECIPE.replace("TEXT", TEXT))
     (folder / "card.md").write_text("# tiny\n\n$facts\n\n$table\n")
     (folder / "LICENCE").write_text("none\n")
@@ -241,3 +225,19 @@ def test_an_edited_label_is_found(shop, cluster, done):
             )
     finally:
         path.write_bytes(content)
+
+
+def test_a_pool_that_wants_a_cluster_says_so_before_the_teacher_trains(shop, tmp_path):
+    """Not an hour later."""
+    alone = Place(shop / "data", tmp_path, None, shop)
+    recipe = read_recipe(shop / "recipe.toml")
+    with pytest.raises(ConfigError, match=r"pool.bm25: needs a cluster; give --cluster URL"):
+        run(recipe, alone, Console(file=io.StringIO()))
+    assert [one.name[:6] for one in tmp_path.iterdir()] == ["split-"]
+
+
+def test_a_pool_that_is_mined_wants_no_cluster(shop, done):
+    """Its stage is there, so that of a later run nobody need be asked."""
+    alone = Place(shop / "data", shop / "out", None, shop)
+    again = run(read_recipe(shop / "recipe.toml"), alone, Console(file=io.StringIO()))
+    assert again["pool"].folder == done["pool"].folder

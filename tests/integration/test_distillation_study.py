@@ -13,38 +13,23 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from demo.catalogue import write_catalogue
 from distillation.__main__ import study
 from distillation.pipeline.run import Place
 from distillation.study.grid import check_one_split, do_unit, units
 from distillation.study.plan import read_plan
 from distillation.study.report import report
 from distillation.study.shelf import Shelf
-from rerank_core.errors import ConfigError
+from rerank_core.errors import ArtifactError, ConfigError
+from tests.tiny_shop import TEXT, write_tiny_shop
 
 pytestmark = pytest.mark.timeout(600)
-TEXT = 'text = {fields = ["title", "brand"], query_tokens = 12, product_tokens = 16}'
 RECIPE = f"""
-name = "tiny"
-[split]
-human_queries = 20
-[[split.sources]]
-folder = "shop"
-floor = 0.0
-top = 3.0
-train = "dev"
-dev = ""
-held_out = 0.5
+extends = "shop.toml"
 [[teacher.members]]
 kind = "cosine"
 {TEXT}
 [pool]
-queries = 30
 bm25 = 0
-[[pool.mine]]
-queries = "shop"
-catalogues = ["shop"]
-judged = true
 [labels]
 pairs = 160
 [student]
@@ -64,28 +49,13 @@ name = "tiny"
 decides = "shop"
 human = "A"
 teacher = "tiny.toml"
-[[arms]]
-name = "A"
-recipe = "human.toml"
-seeds = [1, 2]
-[[arms]]
-name = "C1"
-recipe = "tiny.toml"
-changes = ["student.pairs=40"]
-labels = 40
-seeds = [1]
-[[arms]]
-name = "C4"
-recipe = "tiny.toml"
-changes = ["student.pairs=160"]
-labels = 160
-seeds = [1]
-[[arms]]
-name = "E"
-recipe = "tiny.toml"
-changes = ["student.pairs=160", "student.learns=shuffled"]
-seeds = [1]
-control = true
+arms = [
+    {name = "A", recipe = "human.toml", seeds = [1, 2]},
+    {name = "C1", recipe = "tiny.toml", changes = ["student.pairs=40"], labels = 40, seeds = [1]},
+    {name = "C4", recipe = "tiny.toml", changes = ["student.pairs=160"], labels = 160, seeds = [1]},
+    {name = "E", recipe = "tiny.toml", changes = ["student.learns=shuffled"], \
+control = true, seeds = [1]},
+]
 """
 
 
@@ -93,7 +63,7 @@ control = true
 def shop(tmp_path_factory):
     """A made-up shop whose study has run by its command, but for the arm E; its stages are gone."""
     folder = tmp_path_factory.mktemp("study")
-    write_catalogue(folder / "data" / "shop", products=200, queries=90, seed=3)
+    write_tiny_shop(folder)
     for name, text in (("tiny", RECIPE), ("human", HUMAN), ("plan", PLAN)):
         (folder / f"{name}.toml").write_text(text)
     with pytest.raises(ConfigError, match="the teacher's runs are not kept; see `study --run all`"):
@@ -192,6 +162,18 @@ def test_runs_that_are_half_written_do_not_count(shop):
     try:
         assert not shelf.holds("C4-1", decided)
         assert _report(shop) == ["C4 seed 1", "E seed 1"]
+    finally:
+        record.write_text(text)
+
+
+def test_a_record_that_cannot_be_read_is_named_with_its_mend(shop):
+    """Rather than a unit trained again, or a traceback."""
+    record = shop / "pages" / "runs" / "tiny" / "C4-1.json"
+    text = record.read_text()
+    record.write_text(text[:100])
+    try:
+        with pytest.raises(ArtifactError, match=r"C4-1.json: .*; remove it and run its unit again"):
+            _report(shop)
     finally:
         record.write_text(text)
 
