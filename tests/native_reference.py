@@ -24,7 +24,7 @@ def runnable_bf16_sets() -> list[str]:
 
 
 def random_weights(
-    shape: BertShape, seed: int = 0, *, outputs: int = 1, pooler: bool = True, spread: float = 0.15
+    shape: BertShape, seed: int = 0, *, outputs: int = 1, spread: float = 0.15
 ) -> dict[str, np.ndarray]:
     """Every tensor of a cross-encoder; a few input channels are loud, as in trained models."""
     random = np.random.default_rng(seed)
@@ -56,7 +56,7 @@ def random_weights(
         dense(f"{name}.intermediate.dense", ffn, width)
         dense(f"{name}.output.dense", width, ffn)
         norm(f"{name}.output.LayerNorm")
-    if pooler:
+    if shape.pooler:
         dense("pooler.dense", width, width)
     dense("classifier", outputs, width)
     return weights
@@ -150,7 +150,7 @@ class Reference:
             vector = x.mean(axis=0) if self.pooling == "mean" else x[0]
             return vector / np.linalg.norm(vector)
         state = x[0]
-        if "pooler.dense.weight" in self.weights:
+        if self.shape.pooler:
             pooler, bias = self.weights["pooler.dense.weight"], self.weights["pooler.dense.bias"]
             state = np.tanh(pooler.astype(np.float64) @ state + bias)
         return self.weights["classifier.weight"] @ state + self.weights["classifier.bias"]

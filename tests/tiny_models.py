@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import torch
-from transformers import BertConfig, BertForSequenceClassification, BertModel
+from transformers import BertConfig, BertForSequenceClassification, BertModel, BertPreTrainedModel
 
 from rerank_core.artifact import named_folder
 
@@ -21,10 +21,31 @@ _SIZE = {
 }
 
 
-def make_cross_encoder(folder: Path, seed: int = 1, labels: int = 1) -> Path:
-    """A Hugging Face folder of a cross-encoder with pooler, in safetensors."""
+class BareClassifier(BertPreTrainedModel):
+    """A classifier on the first token's state as it is."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__(config)
+        self.bert = BertModel(config, add_pooling_layer=False)
+        self.classifier = torch.nn.Linear(config.hidden_size, config.num_labels)
+        self.post_init()
+
+    def forward(self, **inputs: torch.Tensor) -> torch.Tensor:
+        """Logits, ``(rows, labels)``."""
+        return self.classifier(self.bert(**inputs).last_hidden_state[:, 0])
+
+
+def make_cross_encoder(
+    folder: Path, seed: int = 1, labels: int = 1, *, pooler: bool = True
+) -> Path:
+    """A Hugging Face folder of a cross-encoder, in safetensors."""
     torch.manual_seed(seed)
-    BertForSequenceClassification(BertConfig(num_labels=labels, **_SIZE)).save_pretrained(folder)
+    config = BertConfig(num_labels=labels, **_SIZE)
+    if pooler:
+        BertForSequenceClassification(config).save_pretrained(folder)
+    else:
+        config.add_pooling_layer = False
+        BareClassifier(config).save_pretrained(folder)
     _copy_tokenizer(folder)
     return folder
 

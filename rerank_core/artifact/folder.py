@@ -44,6 +44,8 @@ class Artifact:
 
     folder: Path
     manifest: Manifest
+    described: bool = False
+    """The manifest is a guess at a folder that has none."""
 
     def object(self, name: str) -> dict[str, Any]:
         """The object in a JSON file of the folder. Raises `ArtifactError`."""
@@ -80,7 +82,7 @@ def open_artifact(folder: Path) -> Artifact:
     path = folder / MANIFEST_NAME
     # A link that leads nowhere is a manifest that is lost, and not a folder without one.
     if not os.path.lexists(path):
-        return Artifact(folder, _describe_plain(folder))
+        return Artifact(folder, _describe_plain(folder), described=True)
     manifest = records.read_json(Manifest, path, str(path), ArtifactError)
     found = _hash_deciding(folder, manifest.kind)
     for name in sorted(set(found) | set(manifest.files)):

@@ -27,9 +27,10 @@ class Output:
 
     label: str = "relevance"
     index: int = 0
-    """Which of the classifier's outputs is the logit."""
-    activation: Literal["sigmoid", "identity"] = "sigmoid"
-    """What training put on the logit; ranking is always by the logit itself."""
+    """Which of the classifier's outputs is the relevance."""
+    activation: Literal["sigmoid", "softmax", "identity"] = "sigmoid"
+    """What training put on the outputs. Ranking is by the logit: under ``softmax`` the log odds of
+    this output against all others, else the output itself."""
 
 
 @dataclass(frozen=True)

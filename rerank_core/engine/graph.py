@@ -18,7 +18,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from rerank_core.engine.shape import BertShape, Pooling
-from rerank_core.engine.weights import Weights
+from rerank_core.engine.weights import POOLER, Weights
 from rerank_core.errors import ArtifactError
 
 # Fused operators that the official set lacks: MultiHeadAttention and Gelu.
@@ -72,10 +72,10 @@ def encoder_graph(
     """
     graph = GraphBuilder(weights, shape, products, half)
     if pooling is None:
-        logits = graph.head(
-            graph.node("Tanh", graph.head(graph.encoder(first_token_only=True), "pooler.dense")),
-            "classifier",
-        )
+        state = graph.encoder(first_token_only=True)
+        if shape.pooler:
+            state = graph.node("Tanh", graph.head(state, POOLER))
+        logits = graph.head(state, "classifier")
         return graph.finish(graph.float32(logits), columns=len(weights["classifier.bias"]))
     vector = graph.float32(graph.encoder(first_token_only=pooling == "cls"))
     if pooling == "mean":

@@ -13,7 +13,7 @@ from rerank_core.artifact import Artifact
 from rerank_core.engine.cost import CostModel
 from rerank_core.engine.path import NumericPath
 from rerank_core.engine.selection import PathChoice, chosen_path, load_path
-from rerank_core.engine.shape import BertShape, read_pooling, read_shape
+from rerank_core.engine.shape import BertShape, check_output, read_pooling, read_shape
 from rerank_core.errors import ArtifactError
 from rerank_core.text import PackedTokens, TextEncoder
 
@@ -76,7 +76,10 @@ class CrossEncoder(Model):
 
     def logits(self, outputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """The relevance logit out of a forward pass's columns, shape ``(rows,)``."""
-        return outputs[:, self.artifact.manifest.output.index]
+        output = self.artifact.manifest.output
+        if output.activation == "softmax":
+            return log_odds(outputs, output.index)
+        return outputs[:, output.index]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +96,21 @@ class BiEncoder(Model):
         return self.text.texts(texts)
 
 
+def log_odds(outputs: npt.NDArray[np.float32], index: int) -> npt.NDArray[np.float32]:
+    """Of one output against all others under softmax, log p / (1 - p), shape ``(rows,)``.
+
+    Of two outputs it is their difference. A row's is the same in any company: nothing is summed
+    but column by column.
+    """
+    others = np.delete(outputs.astype(np.float64), index, axis=1)
+    most = others.max(axis=1)
+    total = np.zeros(len(others))
+    for column in others.T:
+        total += np.exp(column - most)
+    odds: npt.NDArray[np.float32] = (outputs[:, index] - (most + np.log(total))).astype(np.float32)
+    return odds
+
+
 def load_cross_encoder(artifact: Artifact, choice: PathChoice | None = None) -> CrossEncoder:
     """A cross-encoder, computed from the folder's weights on the path that `choice` gives.
 
@@ -102,12 +120,7 @@ def load_cross_encoder(artifact: Artifact, choice: PathChoice | None = None) -> 
     artifact.check_kind("cross-encoder")
     shape = read_shape(artifact)
     loaded = load_path(artifact, shape, None, choice or chosen_path())
-    columns = loaded.path.columns
-    if artifact.manifest.output.index not in range(columns):
-        raise ArtifactError(
-            f"{artifact.folder}: output.index is {artifact.manifest.output.index}, the classifier "
-            f"has {columns} outputs, counted from 0; seal the folder with one of them"
-        )
+    check_output(artifact, loaded.path.columns)
     text = _text_encoder(artifact, shape)
     cost = CostModel.measured(loaded.path, shape.positions)
     return CrossEncoder(artifact, text, loaded.path, loaded.reason, loaded.fallback, cost)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from rerank_core.engine import native_library as native
 from rerank_core.engine.shape import BertShape, Pooling
-from rerank_core.engine.weights import Weights
+from rerank_core.engine.weights import POOLER, Weights
 
 Floats = npt.NDArray[np.float32]
 
@@ -100,9 +100,10 @@ class PackedModel:
             return native.Head(kind=kind, outputs=self.shape.width)
         columns = _round_up(self.shape.width, _TILE_COLUMNS)
         head = native.Head(kind=native.CLASSIFIER, outputs=len(self.weights["classifier.bias"]))
-        if "pooler.dense.weight" in self.weights:
-            head.pooler = self._float(_pad(self.weights["pooler.dense.weight"].T, columns, columns))
-            head.pooler_bias = self._float(_pad(self.weights["pooler.dense.bias"], columns))
+        if self.shape.pooler:
+            pooler, bias = self._matrix(POOLER)
+            head.pooler = self._float(_pad(pooler.T, columns, columns))
+            head.pooler_bias = self._float(_pad(bias, columns))
         outputs = _round_up(head.outputs, _VECTOR_FLOATS)
         head.classifier = self._float(_pad(self.weights["classifier.weight"].T, columns, outputs))
         head.classifier_bias = self._float(_pad(self.weights["classifier.bias"], outputs))

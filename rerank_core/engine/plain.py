@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank_core.engine.shape import BertShape, Pooling
-from rerank_core.engine.weights import Weights
+from rerank_core.engine.weights import POOLER, Weights
 from rerank_core.text import PackedTokens
 
 _Array = npt.NDArray[np.float32]
@@ -45,8 +45,8 @@ class _Plain:
             x = self._layer(x, f"encoder.layer.{layer}", spans)
         if self._pooling is None:
             first = np.stack([x[span.start] for span in spans])
-            pooled: _Array = np.tanh(self._dense(first, "pooler.dense"))
-            return self._dense(pooled, "classifier")
+            state = np.tanh(self._dense(first, POOLER)) if self._shape.pooler else first
+            return self._dense(state, "classifier")
         vectors = np.stack(
             [x[span].mean(axis=0) if self._pooling == "mean" else x[span.start] for span in spans]
         )

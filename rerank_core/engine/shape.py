@@ -33,6 +33,8 @@ class BertShape:
     token_types: int
     epsilon: float
     """Of the layer normalisations."""
+    pooler: bool = True
+    """Whether a dense layer with tanh stands between the first token and a classifier."""
 
     @property
     def head_width(self) -> int:
@@ -64,6 +66,9 @@ def read_shape(artifact: Artifact) -> BertShape:
     epsilon = config.get("layer_norm_eps", 1e-12)
     if not isinstance(epsilon, float) or not 0 < epsilon < 1:
         raise ArtifactError(f"{where}: layer_norm_eps must be a small number, it is {epsilon!r}")
+    pooler = config.get("add_pooling_layer", True)
+    if not isinstance(pooler, bool):
+        raise ArtifactError(f"{where}: add_pooling_layer must be true or false, it is {pooler!r}")
     shape = BertShape(
         layers=size("num_hidden_layers"),
         width=size("hidden_size"),
@@ -73,6 +78,7 @@ def read_shape(artifact: Artifact) -> BertShape:
         positions=size("max_position_embeddings"),
         token_types=size("type_vocab_size"),
         epsilon=epsilon,
+        pooler=pooler,
     )
     if shape.width % shape.heads:
         raise ArtifactError(f"{where}: hidden_size is no multiple of num_attention_heads")
@@ -85,6 +91,29 @@ def read_shape(artifact: Artifact) -> BertShape:
             "token limits"
         )
     return shape
+
+
+def check_output(artifact: Artifact, columns: int) -> None:
+    """Holds what the manifest says of the relevance against a classifier of so many outputs.
+
+    Raises `ArtifactError` where it says nothing, or what cannot be.
+    """
+    output = artifact.manifest.output
+    if artifact.described and columns > 1:
+        raise ArtifactError(
+            f"{artifact.folder}: the classifier has {columns} outputs and nothing says which is "
+            "the relevance; seal the folder with output.index, counted from 0"
+        )
+    if output.index not in range(columns):
+        raise ArtifactError(
+            f"{artifact.folder}: output.index is {output.index}, the classifier has {columns} "
+            "outputs, counted from 0; seal the folder with one of them"
+        )
+    if output.activation == "softmax" and columns == 1:
+        raise ArtifactError(
+            f"{artifact.folder}: output.activation is softmax, the classifier has one output, "
+            "whose share is always 1; seal the folder with what training put on it"
+        )
 
 
 def read_pooling(artifact: Artifact) -> Pooling:

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from rerank_core.artifact import Artifact, seal_artifact
 from rerank_core.engine.graph import EncoderGraph, GraphBuilder, dense, encoder_graph
 from rerank_core.engine.onnx_path import equal_length_units, feed, make_session
-from rerank_core.engine.shape import BertShape, Pooling, read_pooling, read_shape
+from rerank_core.engine.shape import BertShape, Pooling, check_output, read_pooling, read_shape
 from rerank_core.engine.static_graph import Ranges, input_names, input_of
 from rerank_core.engine.weights import WEIGHTS_NAME, Weights, read_weights
 from rerank_core.errors import ArtifactError
@@ -50,6 +50,8 @@ def calibrate_artifact(artifact: Artifact, rows: Iterable[PackedTokens], data: s
     shape, manifest = read_shape(artifact), artifact.manifest
     pooling = read_pooling(artifact) if manifest.kind == "bi-encoder" else None
     weights = read_weights(artifact.folder / WEIGHTS_NAME, shape, classifier=pooling is None)
+    if pooling is None:
+        check_output(artifact, len(weights["classifier.bias"]))
     calibration = measure_ranges(weights, shape, pooling, rows, data)
     return seal_artifact(
         artifact.folder,

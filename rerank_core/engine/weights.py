@@ -21,14 +21,18 @@ Size = tuple[int, ...]
 WEIGHTS_NAME = "model.safetensors"
 """Where a model folder has them."""
 
+POOLER = "pooler.dense"
+"""The dense layer with tanh that stands between the first token and a classifier, mostly."""
+
 _FLOATS = ("F16", "F32", "F64")
 
 
 def read_weights(path: Path, shape: BertShape, *, classifier: bool) -> Weights:
     """All tensors the engine needs, as float32, and no others.
 
-    With `classifier` the pooler and the head are read too. Raises `ArtifactError` naming the
-    tensor that is missing, misshapen, of another type, or holds NaN or infinity.
+    With `classifier` the head is read too, and the pooler where the shape has one. Raises
+    `ArtifactError` naming the tensor that is missing, misshapen, of another type, holds NaN or
+    infinity, or is of a pooler that the shape lacks.
     """
     try:
         with safe_open(path, framework="numpy") as file:
@@ -36,11 +40,29 @@ def read_weights(path: Path, shape: BertShape, *, classifier: bool) -> Weights:
             stored = {name.removeprefix("bert."): file.get_slice(name) for name in names}
             sizes = dict(_encoder_sizes(shape))
             if classifier:
-                sizes |= _dense("pooler.dense", shape.width, shape.width)
+                sizes |= _pooler_sizes(path, shape, stored)
                 sizes |= _dense("classifier", _outputs(stored), shape.width)
             return {name: _read(path, name, size, stored) for name, size in sizes.items()}
     except (SafetensorError, OSError) as error:
         raise ArtifactError(f"{path}: {error}; copy the file anew") from error
+
+
+def _pooler_sizes(path: Path, shape: BertShape, stored: Mapping[str, Any]) -> dict[str, Size]:
+    sizes = _dense(POOLER, shape.width, shape.width)
+    if shape.pooler:
+        if not sizes.keys() & stored.keys():
+            raise ArtifactError(
+                f"{path}: tensor {POOLER}.weight is missing; save the whole model, or, where the "
+                'classifier stands on the first token itself, say "add_pooling_layer": false in '
+                "config.json"
+            )
+        return sizes
+    if found := sorted(sizes.keys() & stored.keys()):
+        raise ArtifactError(
+            f"{path}: has the tensor {found[0]}, config.json says add_pooling_layer is false; the "
+            "score depends on which of them is right, mend the other"
+        )
+    return {}
 
 
 def _outputs(stored: Mapping[str, Any]) -> int:

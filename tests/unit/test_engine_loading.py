@@ -18,9 +18,11 @@ from transformers import AutoModel
 from rerank_core.artifact import Output, open_artifact, seal_artifact
 from rerank_core.engine import Engine, load_bi_encoder, load_cross_encoder
 from rerank_core.engine.graph import encoder_graph
+from rerank_core.engine.model import log_odds
 from rerank_core.engine.onnx_path import OnnxPath
 from rerank_core.engine.selection import PathChoice
 from rerank_core.engine.shape import read_shape
+from rerank_core.engine.static_calibration import calibrate_artifact
 from rerank_core.engine.weights import read_weights
 from rerank_core.errors import ArtifactError
 from rerank_core.text import ProductTextRecipe
@@ -34,7 +36,9 @@ TEXTS = ["garden hose", "", "oak shelf 3/8 in. with brackets"]
 def made(tmp_path_factory):
     root = tmp_path_factory.mktemp("models")
     return {
-        "cross": make_cross_encoder(root / "cross", labels=3),
+        "cross": make_cross_encoder(root / "cross"),
+        "three": make_cross_encoder(root / "three", labels=3),
+        "bare": make_cross_encoder(root / "bare", pooler=False),
         "bi": make_bi_encoder(root / "bi"),
     }
 
@@ -42,6 +46,18 @@ def made(tmp_path_factory):
 @pytest.fixture
 def cross(made, tmp_path):
     return shutil.copytree(made["cross"], tmp_path / "cross")
+
+
+@pytest.fixture
+def three(made, tmp_path):
+    """With three outputs."""
+    return shutil.copytree(made["three"], tmp_path / "three")
+
+
+@pytest.fixture
+def bare(made, tmp_path):
+    """Without a pooler."""
+    return shutil.copytree(made["bare"], tmp_path / "bare")
 
 
 @pytest.fixture
@@ -78,6 +94,10 @@ def scores(folder):
     [
         (lambda t: t.pop(WEIGHT), "tensor encoder.layer.1.output.dense.weight is missing; save"),
         (lambda t: t.pop("bert.pooler.dense.bias"), "pooler.dense.bias is missing"),
+        (
+            lambda t: [t.pop(f"bert.pooler.dense.{part}") for part in ("weight", "bias")],
+            'say "add_pooling_layer": false in config.json',
+        ),
         (lambda t: t.pop("classifier.bias"), "classifier"),
         (lambda t: t.update({WEIGHT: t[WEIGHT][:, :-1].copy()}), "(32, 63), config.json says (32,"),
         (lambda t: t[WEIGHT].__setitem__((3, 4), np.nan), "dense.weight holds NaN or infinity"),
@@ -202,17 +222,71 @@ def test_a_tokenizer_that_is_none_is_refused(cross):
     assert "tokenizer.json" in refusal(load_cross_encoder, cross)
 
 
-def test_an_output_that_the_classifier_lacks_is_refused(cross):
+def seal(folder, **output):
     recipe = ProductTextRecipe(fields=("title",))
+    return seal_artifact(
+        folder, name="x", kind="cross-encoder", recipe=recipe, output=Output(**output)
+    )
+
+
+def test_an_output_that_the_classifier_lacks_is_refused(three):
     for index in (2, 3, -1):
-        seal_artifact(
-            cross, name="x", kind="cross-encoder", recipe=recipe, output=Output(index=index)
-        )
+        seal(three, index=index)
         if index == 2:
-            load_cross_encoder(open_artifact(cross))
+            load_cross_encoder(open_artifact(three))
         else:
-            message = refusal(load_cross_encoder, cross)
+            message = refusal(load_cross_encoder, three)
             assert f"output.index is {index}, the classifier has 3 outputs" in message
+
+
+def test_several_outputs_are_not_guessed_at(three, cross):
+    """The first of three may well be "irrelevant"; the first of one is the relevance."""
+    message = refusal(load_cross_encoder, three)
+    assert "has 3 outputs and nothing says which is the relevance; seal the folder" in message
+    load_cross_encoder(open_artifact(cross))
+    with pytest.raises(ArtifactError, match="nothing says which is the relevance"):
+        calibrate_artifact(open_artifact(three), [], "made up")
+
+
+def test_a_share_of_one_output_is_refused(cross):
+    """Softmax of one number is 1."""
+    seal(cross, activation="softmax")
+    assert "output.activation is softmax, the classifier has one" in refusal(
+        load_cross_encoder, cross
+    )
+
+
+def test_log_odds_by_hand():
+    """Shares .2, .3 and .5: odds 1 to 4, 3 to 7, even; of two outputs it is their difference."""
+    shares = np.log(np.float32([[0.2, 0.3, 0.5]])) + np.float32(7)
+    found = [float(log_odds(shares, index)[0]) for index in range(3)]
+    assert found == pytest.approx([np.log(1 / 4), np.log(3 / 7), 0.0], abs=1e-6)
+    two = np.float32([[1.5, -2.25], [300.0, -300.0]])
+    assert log_odds(two, 1).tolist() == [-3.75, -600.0]
+    assert log_odds(two, 0).dtype == np.float32
+
+
+def test_log_odds_do_not_know_their_company():
+    """Bit by bit the same for a row alone and among 100."""
+    outputs = np.random.default_rng(1).normal(0, 9, (100, 7)).astype(np.float32)
+    together = log_odds(outputs, 3)
+    assert np.isfinite(together).all()
+    assert [
+        float(log_odds(outputs[row : row + 1], 3)[0]) for row in range(100)
+    ] == together.tolist()
+
+
+def test_a_pooler_that_config_json_denies_is_refused(cross, bare):
+    """One of the two is wrong, and the score depends on which; so does a word that is none."""
+    edit(cross, add_pooling_layer=False)
+    message = refusal(load_cross_encoder, cross)
+    assert "pooler.dense.bias, config.json says add_pooling_layer is false" in message
+    edit(bare, add_pooling_layer="no", architectures=["BertForSequenceClassification"])
+    assert "add_pooling_layer must be true or false, it is 'no'" in refusal(
+        load_cross_encoder, bare
+    )
+    edit(bare, add_pooling_layer=True)
+    assert "tensor pooler.dense.weight is missing" in refusal(load_cross_encoder, bare)
 
 
 def test_a_model_of_the_other_kind_is_refused(cross, bi):

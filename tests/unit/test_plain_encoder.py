@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,12 +31,15 @@ print(path, *(name for name in heavy if name in sys.modules))
 """
 
 
-@pytest.mark.parametrize("pooling", [None, "cls", "mean"])
-def test_it_computes_what_float64_does(pooling):
+@pytest.mark.parametrize(
+    ("pooling", "pooler"), [(None, True), (None, False), ("cls", True), ("mean", True)]
+)
+def test_it_computes_what_float64_does(pooling, pooler):
     """Within what float32 can tell apart, whatever rows stand beside each other."""
-    weights, rows = random_weights(SHAPE, seed=3, outputs=2), random_rows(SHAPE, LENGTHS)
-    wanted = Reference(weights, SHAPE, pooling, int8=False).forward(rows)
-    found = plain_outputs(weights, SHAPE, pooling, rows)
+    shape = replace(SHAPE, pooler=pooler)
+    weights, rows = random_weights(shape, seed=3, outputs=2), random_rows(shape, LENGTHS)
+    wanted = Reference(weights, shape, pooling, int8=False).forward(rows)
+    found = plain_outputs(weights, shape, pooling, rows)
     assert found.dtype == np.float32
     assert found.shape == wanted.shape == (5, 2 if pooling is None else 64)
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4 * np.abs(wanted).max())
