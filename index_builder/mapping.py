@@ -39,6 +39,10 @@ _UNSTEMMED = {
 FILTERS = ("stemmer", "asciifolding", "limit")
 """Token filters that texts go through, beside ``lowercase``, which every cluster has."""
 
+SYNONYMS = "synonym_graph"
+"""The token filter of queries where the schema has synonyms. Of the two that there are, this one
+keeps ``television set`` together as one meaning of ``tv``, and is for queries alone."""
+
 
 def index_body(
     schema: Schema,
@@ -66,7 +70,7 @@ def index_body(
                 "query.default_field": _searched(schema),
                 **LOADING,
             },
-            "analysis": _analysis(schema.language, lacking),
+            "analysis": _analysis(schema, lacking),
         },
         "mappings": {
             "dynamic": "strict",
@@ -128,14 +132,20 @@ def _property(field: Field, *, unstemmed: bool) -> dict[str, Any]:
             return {"type": "boolean"}
 
 
-def _analysis(language: str, lacking: Collection[str]) -> dict[str, Any]:
+def _analysis(schema: Schema, lacking: Collection[str]) -> dict[str, Any]:
     # One analysis for all fields: the cross_fields match groups fields by their analyzer. Accents
     # fall after stemming, since a stemmer reads them.
     named: dict[str, dict[str, Any]] = {
-        "stem": {"type": "stemmer", "language": language},
+        "stem": {"type": "stemmer", "language": schema.language},
         "first_terms": {"type": "limit", "max_token_count": _QUERY_TERMS},
         "first_misspelt": {"type": "limit", "max_token_count": _MISSPELT_TERMS},
     }
+    # Behind what changes words, so that rules, which go through the filters before theirs, match
+    # them in any form. Before the limit, which counts what they add.
+    meanings = []
+    if schema.synonyms:
+        named["synonyms"] = {"type": SYNONYMS, "synonyms": list(schema.synonyms)}
+        meanings = ["synonyms"]
     defined = {name: kind for name, kind in named.items() if kind["type"] not in lacking}
 
     def chain(*names: str) -> dict[str, Any]:
@@ -146,7 +156,7 @@ def _analysis(language: str, lacking: Collection[str]) -> dict[str, Any]:
         "filter": defined,
         "analyzer": {
             "product": chain("lowercase", "stem", "asciifolding"),
-            "query": chain("lowercase", "stem", "asciifolding", "first_terms"),
+            "query": chain("lowercase", "stem", "asciifolding", *meanings, "first_terms"),
             "query_misspelt": chain("lowercase", "stem", "asciifolding", "first_misspelt"),
             "product_unstemmed": chain("lowercase", "asciifolding"),
             "query_unstemmed": chain("lowercase", "asciifolding", "first_misspelt"),

@@ -12,7 +12,7 @@ from index_builder.content import ContentHash
 from index_builder.documents import Composer, Duplicates
 from index_builder.gates.bounds import GateBounds
 from index_builder.inputs import ClusterIndex, Input, StdinFormat, find_input
-from index_builder.mapping import FILTERS, index_body, mapping_hash
+from index_builder.mapping import FILTERS, SYNONYMS, index_body, mapping_hash
 from index_builder.schema import BEIR, Schema
 from index_builder.sending import SendLimits
 from rerank_core.artifact import Artifact, open_named
@@ -113,6 +113,11 @@ def prepare(plan: Plan, client: OpenSearch, source: Input | None = None) -> Prep
         )
     encoder = load_bi_encoder(open_named(plan.encoder))
     lacking = _lacking_filters(client)
+    if schema.synonyms and not _has_filter(client, SYNONYMS, synonyms=["a, b"]):
+        raise ConfigError(
+            f"synonyms: {dialect.name} {dialect.version} comes without the token filter {SYNONYMS} "
+            "(module analysis-common); install it, or take synonyms out of the schema"
+        )
     body = index_body(schema, encoder.dimensions, dialect, plan.shards, lacking)
     reranker = _open_cross_encoder(plan.reranker)
     features = find_features(client)
@@ -129,8 +134,8 @@ def _lacking_filters(client: OpenSearch) -> tuple[str, ...]:
     return tuple(name for name in FILTERS if not _has_filter(client, name))
 
 
-def _has_filter(client: OpenSearch, name: str) -> bool:
-    body = {"tokenizer": "standard", "filter": [{"type": name}], "text": "a"}
+def _has_filter(client: OpenSearch, name: str, **settings: object) -> bool:
+    body = {"tokenizer": "standard", "filter": [{"type": name, **settings}], "text": "a"}
     try:
         with cluster_errors(f"looking for token filter {name}"):
             client.indices.analyze(body=body)

@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
 
+from index_builder.synonyms import check_rules, read_synonyms
 from rerank_core import records
 from rerank_core.cluster.vectors import VectorField
 from rerank_core.errors import ConfigError
@@ -55,6 +56,7 @@ class Schema:
     Read from TOML, for example::
 
         id = "sku"
+        synonyms = ["sofa, couch"]
         [fields.title]
         type = "text"
         column = "product_name"
@@ -71,6 +73,9 @@ class Schema:
     """The column with the product's key."""
     language: str = "english"
     """Of the texts; any that the cluster's ``stemmer`` token filter knows."""
+    synonyms: tuple[str, ...] = ()
+    """Rules for queries, such as ``sofa, couch`` and ``tele => television``; in TOML a list of them
+    or the path of a file beside the schema's."""
     vector: VectorField = field(default_factory=VectorField)
     """How the vectors are held: ``[vector]`` with engine, type, space, m, ef_construction."""
 
@@ -84,6 +89,7 @@ class Schema:
                 raise ValueError(f"fields.{name}: the builder writes this field itself")
         if not any(field.type in ("text", "keyword") for field in self.fields.values()):
             raise ValueError("fields: at least one must be of type text or keyword")
+        check_rules(self.synonyms)
 
     def as_indexed(self) -> Schema:
         """The same for rows that are read from an index: its fields are the columns."""
@@ -104,13 +110,18 @@ class Schema:
 
 
 def read_schema(path: Path) -> Schema:
-    """The schema in a TOML file. Raises `ConfigError` naming the file and each fault's path."""
+    """The schema in a TOML file, and the synonyms of a file that it names.
+
+    Raises `ConfigError` naming the file and each fault's path, or line.
+    """
     try:
         value = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}") from error
     except ValueError as error:  # broken UTF-8 too
         raise ConfigError(f"{path}: not TOML: {error}") from error
+    if isinstance(file := value.get("synonyms"), str):
+        value["synonyms"] = list(read_synonyms(path.parent / file))
     return records.read_value(Schema, value, str(path), ConfigError)
 
 

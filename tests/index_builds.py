@@ -13,7 +13,7 @@ from opensearchpy import OpenSearch
 from rich.console import Console
 
 from index_builder.gates import GateBounds
-from index_builder.plan import Plan
+from index_builder.plan import Plan, Prepared, prepare
 from index_builder.progress import Progress
 from index_builder.rebuild import build
 from index_builder.report import Report
@@ -103,6 +103,10 @@ class Shop:
         return build(
             replace(self.plan, **changes), self.client, settings or self.settings, progress
         )
+
+    def prepared(self, **changes: Any) -> Prepared:
+        """What a build would prepare."""
+        return prepare(replace(self.plan, **changes), self.client)
 
     @property
     def live(self) -> str:

@@ -45,7 +45,9 @@ def rebuild(  # noqa: PLR0913, PLR0917  one a command line option
     ],
     schema: Annotated[
         Path | None,
-        typer.Option(help="TOML file: fields, types, columns, vector. Default: BEIR's names."),
+        typer.Option(
+            help="TOML file: fields, types, columns, synonyms, vector. Default: BEIR's names."
+        ),
     ] = None,
     encoder: Annotated[
         str, typer.Option(help="Bi-encoder of the vectors: minilm, or a model folder.")

@@ -133,4 +133,7 @@ def test_what_the_engine_does_not_have_is_said(client: OpenSearch, shop: Shop) -
     for vector in (VectorField(engine="faiss"), VectorField(type="fp16")):
         with pytest.raises(ConfigError, match="Elasticsearch has no type"):
             shop.build(schema=replace(BEIR, vector=vector))
+    # The server of Maven Central, without module analysis-common.
+    with pytest.raises(ConfigError, match=r"elasticsearch .* comes without .* synonym_graph"):
+        shop.build(schema=replace(BEIR, synonyms=("table, desk",)))
     assert indexes(client, shop.plan.alias) == []
