@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from opensearchpy import OpenSearch
 
+from index_builder.gates.fields import FIELD_MEND, lacking
 from index_builder.lock import read_lock
 from index_builder.pipelines import check_pipelines
 from index_builder.schema import RESERVED, Schema
@@ -51,6 +52,7 @@ def examine(client: OpenSearch, alias: str, schema: Schema | None) -> list[Findi
         if live.release is not None:
             found += _templates(client, alias, live, live.release)
             found += _zero_results(alias, live, body, live.release)
+            found += _unread(live, body, live.release)
     found += [Finding(*finding) for finding in check_pipelines(client)]
     return found
 
@@ -224,3 +226,10 @@ def _zero_results(
             "has no field NAME.unstemmed: misspelt words are compared by their stems alone, and "
             "cordles does not find cordless; rebuild",
         )
+
+
+def _unread(live: Version, body: Mapping[str, Any], release: Release) -> Iterator[Finding]:
+    """Filters and counts of its templates that stay empty here."""
+    kept = [template for name in release.templates if (template := release.template(name))]
+    for line in lacking(live.index, kept, fields_of(body["mappings"])):
+        yield Finding("advice", live.index, f"{line}; {FIELD_MEND}")

@@ -8,13 +8,20 @@ from pathlib import Path
 
 from opensearchpy import OpenSearch
 
+from index_builder.gates.fields import FIELD_MEND, lacking
 from index_builder.gates.templates import LEGS, template_gate
 from index_builder.gates.vectors import sample
 from index_builder.lock import BuildLock, new_owner
 from index_builder.progress import Progress
 from rerank_core.cluster.dialect import detect
 from rerank_core.cluster.features import Features, find_features
-from rerank_core.cluster.release import Release, resolve_alias, sources_of, write_release
+from rerank_core.cluster.release import (
+    Release,
+    index_fields,
+    resolve_alias,
+    sources_of,
+    write_release,
+)
 from rerank_core.cluster.templates import Template, load_templates, push, push_pipelines
 from rerank_core.cluster.templates.golden import check_golden
 from rerank_core.errors import ConfigError, ReleaseError
@@ -35,10 +42,14 @@ class Pushed:
     """Why, by name."""
     fault: str = ""
     """Why the index was not moved."""
+    lacking: tuple[str, ...] = ()
+    """What the templates offer and this index does not, by its fields."""
 
     def lines(self) -> list[str]:
         """For a person."""
         lines = [f"left out {name}: {why}" for name, why in self.left_out.items()]
+        if self.lacking:
+            lines += [*self.lacking, f"to mend that: {FIELD_MEND}"]
         if self.fault:
             return [*lines, f"{self.index} was not touched: {self.fault}"]
         if self.index is None:
@@ -86,7 +97,8 @@ def push_templates(
         lock.check()
         after = {**release.templates, **{template.name: template.id for template in working}}
         _move(client, index, release, after, working)
-    return Pushed(index, after, release.templates, left_out)
+    unread = lacking(index, working, index_fields(client, index))
+    return Pushed(index, after, release.templates, left_out, lacking=tuple(unread))
 
 
 def rollback_templates(client: OpenSearch, alias: str, progress: Progress) -> Pushed:

@@ -10,12 +10,13 @@ from typing import Any, Literal
 
 from opensearchpy import OpenSearch
 
+from index_builder.gates.fields import FIELD_MEND, lacking
 from index_builder.gates.templates import template_gate
 from index_builder.gates.vectors import sample
 from rerank_core.cluster.dialect import detect
 from rerank_core.cluster.failures import cluster_errors
 from rerank_core.cluster.features import find_features
-from rerank_core.cluster.release import Release, resolve_alias
+from rerank_core.cluster.release import Release, index_fields, resolve_alias
 from rerank_core.cluster.templates import Template, load_templates, push, render
 from rerank_core.cluster.templates.folder import ENGINES
 from rerank_core.cluster.templates.golden import golden_diff
@@ -32,12 +33,16 @@ class Trial:
     engine: str
     passed: tuple[str, ...]
     faults: tuple[str, ...]
+    lacking: tuple[str, ...] = ()
+    """What it offers and this index does not: no fault, but never found in silence."""
 
     def lines(self) -> list[str]:
         """For a person."""
         verdict = "FAULT" if self.faults else "good"
         said = f"{verdict:>5}  {self.template} ({self.engine}): {', '.join(self.passed)}"
-        return [said, *(f"       {line}" for fault in self.faults for line in fault.splitlines())]
+        faults = [line for fault in self.faults for line in fault.splitlines()]
+        mend = [FIELD_MEND] if self.lacking else []
+        return [said, *(f"       {line}" for line in (*faults, *self.lacking, *mend))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +84,14 @@ def try_templates(
         ]
     features = find_features(client)
     index = resolve_alias(client, alias)[0] if alias else None
+    fields = index_fields(client, index) if index else {}
     drawn = (
         sample(client, detect(client), index, ["rerank_text", "vector"], _SAMPLES) if index else []
     )
     found = []
     for template in load_templates(folder, features.engine):
         trial = _in_process(template, features.engine, folder)
+        unread: list[str] = []
         passed, faults = list(trial.passed), list(trial.faults)
         if features.stores_templates:
             _say(passed, faults, "rendered alike by the cluster", _beside(client, template))
@@ -102,8 +109,11 @@ def try_templates(
                 required=[template.name],
             )
             fault = gate.detail if gate.verdict == "failed" else ""
+            unread = [] if fault else lacking(index, [template], fields)
             _say(passed, faults, f"runs on {index}", fault)
-        found.append(Trial(template.id, features.engine, tuple(passed), tuple(faults)))
+        found.append(
+            Trial(template.id, features.engine, tuple(passed), tuple(faults), tuple(unread))
+        )
     return found
 
 

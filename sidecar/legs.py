@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from rerank_core.cluster.profile import SEARCHED, FacetRule, FilterRule, Profile
 from rerank_core.cluster.resolver import Resolved
 from rerank_core.cluster.retrieval import LegCall
 from rerank_core.cluster.templates import Template, pipeline_name, render
+from rerank_core.cluster.templates.fields import absent, fields_added
 from rerank_core.errors import ConfigError, InputError, ReleaseError
 from sidecar.search_task import SearchTask
 
@@ -90,6 +92,7 @@ class LegMaker:
             whole = template.complete(parameters)
         except InputError as error:
             raise self._of_parameter(error) from error
+        self._check_parameter_fields(template)
         if self.mode == "stored":
             return LegCall(template_id, whole, pipeline=pipeline)
         try:
@@ -98,17 +101,21 @@ class LegMaker:
             raise ReleaseError(f"index {index}: {error}") from error
 
     def _parameters(self, template: Template) -> dict[str, Any]:
+        given = {**self.values, **self._given(template)}
+        return {name: value for name, value in given.items() if name in template.declared}
+
+    def _given(self, template: Template) -> dict[str, Any]:
+        """What the profile sets of a template's parameters, and the caller above it."""
         declared = template.declared
-        given = {
-            **self.values,
-            **self.profile.parameters,
-            **{
-                name: _read(name, text, declared[name])
-                for name, text in self.task.parameters.items()
-                if name in declared
-            },
+        by_profile = {
+            name: value for name, value in self.profile.parameters.items() if name in declared
         }
-        return {name: value for name, value in given.items() if name in declared}
+        by_caller = {
+            name: _read(name, text, declared[name])
+            for name, text in self.task.parameters.items()
+            if name in declared
+        }
+        return {**by_profile, **by_caller}
 
     def _fuses(self) -> tuple[bool, str]:
         profile, features = self.profile, self.features
@@ -152,6 +159,20 @@ class LegMaker:
                 raise ReleaseError(
                     f"profile {self.task.profile}: parameters.{name} is read by none of its "
                     f"templates ({', '.join(template.id for template in kept)}); {there}"
+                )
+
+    def _check_parameter_fields(self, template: Template) -> None:
+        """That the index has what the template reads by what the profile or the caller sets.
+
+        Fields that a template reads by itself are the index builder's matter, which says them.
+        """
+        for name, value in self._given(template).items():
+            read = fields_added(template, name, json.dumps(value, sort_keys=True))
+            if self.resolved.fields and (gone := absent(read, self.resolved.fields)):
+                raise ReleaseError(
+                    f"index {self.resolved.index} has no field {', '.join(gone)}, which template "
+                    f"{template.id} reads by parameter {name} of profile {self.task.profile}; name "
+                    "fields of the index, or rebuild with a schema that has them"
                 )
 
     def _of_parameter(self, error: InputError) -> InputError | ReleaseError:

@@ -7,8 +7,9 @@ from typing import Any
 
 from opensearchpy import OpenSearch
 
+from index_builder.gates.fields import FIELD_MEND, counts_nothing, lacking
 from rerank_core.cluster.failures import cluster_errors
-from rerank_core.cluster.release import GateRecord, fields_of
+from rerank_core.cluster.release import GateRecord, index_fields
 from rerank_core.cluster.templates import Template, render
 from rerank_core.errors import ClusterRefused, ConfigError, InputError
 
@@ -33,10 +34,10 @@ def template_gate(
     """Each template finds something when it is asked for products of the index itself.
 
     `products` are documents of the index. Gives why templates do not work, too, by name: one whose
-    name is not `required` is to be left out, and does not fail the gate. Raises `ClusterError`.
+    name is not `required` is to be left out, and does not fail the gate. What a template can do
+    beside that, but not by the fields of this index, is in the record. Raises `ClusterError`.
     """
-    with cluster_errors(f"reading the mapping of {index}"):
-        fields = fields_of(client.indices.get_mapping(index=index)[index]["mappings"])
+    fields = index_fields(client, index)
     whole = [item for item in products if item["_source"].keys() >= {"rerank_text", "vector"}]
     products = whole[:_SAMPLES]
     problems = {}
@@ -47,11 +48,19 @@ def template_gate(
                 "does not have; rebuild it"
             )
             continue
+        if uncounted := counts_nothing(template, fields):
+            problems[template.name] = (
+                f"search template {template.id} counts {', '.join(uncounted)} and nothing else, "
+                f"which index {index} does not have; {FIELD_MEND}"
+            )
+            continue
+        unread = lacking(index, [template], fields)
         try:
             if not any(_finds(client, index, template, item, stored=stored) for item in products):
                 problems[template.name] = (
                     f"search template {template.id} finds none of {len(products)} sampled products "
-                    "by their own text, vector and key; check the schema"
+                    "by their own text, vector and key; "
+                    + ("; ".join([*unread, FIELD_MEND]) if unread else "check the schema")
                 )
         except (ClusterRefused, ConfigError, InputError) as error:
             problems[template.name] = f"search template {template.id} does not run: {error}"
@@ -61,6 +70,8 @@ def template_gate(
     working = [template for template in templates if template.name not in problems]
     said = f"{', '.join(template.id for template in working)} render and find products"
     left_out = [problem for name, problem in problems.items() if name not in required]
+    if unread := lacking(index, working, fields):
+        said = "; ".join([said, *unread, FIELD_MEND])
     record = GateRecord(
         "templates",
         "failed" if failed else "passed",

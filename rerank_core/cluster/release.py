@@ -125,6 +125,12 @@ def fields_of(mapping: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
+def index_fields(client: OpenSearch, index: str) -> dict[str, str]:
+    """As `fields_of`, of an index. Raises `ClusterError`."""
+    with cluster_errors(f"reading the mapping of {index}"):
+        return fields_of(client.indices.get_mapping(index=index)[index]["mappings"])
+
+
 def index_behind(client: OpenSearch, alias: str) -> tuple[str, dict[str, Any]] | None:
     """The one index behind an alias and its mapping; None where the name is free.
 

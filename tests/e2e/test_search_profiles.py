@@ -53,6 +53,11 @@ filters.brand = {{ field = "brand.keyword" }}
 alias = "{alias}"
 parameters = {{ no_such = 1 }}
 
+[profiles.misnamed]
+alias = "{alias}"
+templates = {{ lexical = "lexical-boosted" }}
+parameters = {{ fields = ["titel^3", "title"], phrase_boost = 2 }}
+
 [profiles.mistyped]
 alias = "{alias}"
 filters.title = {{ field = "title" }}
@@ -280,6 +285,11 @@ def test_callers_give_the_parameters_that_a_profile_lets_them(client: RerankClie
         ),
         ("mistyped", [Filter("maker", below=9.0)], "of type keyword; a range needs a number"),
         ("strange", [], "parameters.no_such is read by none of its templates"),
+        (
+            "misnamed",
+            [],
+            "no field titel, which template .* reads by parameter fields of profile misnamed; name",
+        ),
         ("absent", [], "names no template no-such for leg lexical; push it with"),
     ],
 )

@@ -9,12 +9,16 @@ from typing import Any
 
 import pytest
 
+from index_builder.doctor import examine
+from index_builder.gates.fields import FIELD_MEND
 from index_builder.gates.recall import lower_bound
 from index_builder.gates.templates import template_gate
-from index_builder.schema import BEIR
+from index_builder.push import push_templates
+from index_builder.schema import BEIR, Field, Schema
+from index_builder.trials import try_templates
 from rerank_core.artifact import open_artifact
 from rerank_core.cluster.release import GateRecord, resolve_alias
-from rerank_core.cluster.templates import Template
+from rerank_core.cluster.templates import Template, load_templates, render
 from rerank_core.cluster.vectors import VectorField
 from rerank_core.engine import Engine, load_bi_encoder
 from rerank_core.errors import ConfigError
@@ -262,3 +266,53 @@ def test_bounds_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
     """Each by its name."""
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         lenient(**wrong)
+
+
+def test_what_templates_offer_and_the_index_does_not_is_said(make_shop: MakeShop) -> None:
+    """A shop without brands: its build, a trial, a push, and doctor name the field and the mend.
+
+    The same filter finds nothing on the cluster, which does not say why.
+    """
+    shop = make_shop(products(30))
+    fields = {"title": Field("text"), "price_cents": Field("number"), "color": Field("keyword")}
+    report = shop.build(schema=Schema(fields))
+    [gate] = [gate for gate in report.gates if gate.name == "templates"]
+    line = f"index {shop.live} has no field brand.keyword, so these find and count nothing by it: "
+
+    assert gate.verdict == "passed"
+    assert f"{line}facets, filters (brand)" in gate.detail
+    assert FIELD_MEND in gate.detail
+    tried = {
+        trial.template.partition("@")[0]: trial
+        for trial in try_templates(shop.client, None, shop.plan.alias)
+    }
+    assert not any(trial.faults for trial in tried.values())
+    assert f"{line}filters (brand)" in tried["filters"].lacking
+    assert any("filters (brand)" in said for said in tried["filters"].lines())
+    assert tried["lexical"].lacking == ()
+    assert (
+        f"{line}facets, filters (brand)"
+        in push_templates(shop.client, shop.plan.alias, None).lines()
+    )
+    advice = [finding.detail for finding in examine(shop.client, shop.plan.alias, None)]
+    assert f"{line}facets, filters (brand); {FIELD_MEND}" in advice
+
+    listing = next(one for one in load_templates() if one.name == "filters")
+    by_brand = listing.complete({"size": 5, "brand": {"any_of": ["Acme"]}})
+    found = shop.client.search(index=shop.live, body=render(listing, by_brand))
+    assert found["hits"]["hits"] == []
+
+
+def test_a_template_that_counts_no_field_of_the_index_is_left_out(make_shop: MakeShop) -> None:
+    """Facets of a shop that has titles alone: not stored as if it worked; asked for, refused."""
+    shop = make_shop([{"_id": row["_id"], "title": row["title"]} for row in products(30)])
+    report = shop.build(schema=Schema({"title": Field("text")}))
+    [gate] = [gate for gate in report.gates if gate.name == "templates"]
+
+    assert gate.verdict == "passed"
+    assert "counts brand.keyword, category.keyword, color.keyword, price_cents and nothing" in (
+        gate.detail
+    )
+    assert "facets" not in resolve_alias(shop.client, shop.plan.alias)[1].templates
+    pushed = push_templates(shop.client, shop.plan.alias, None, ["facets"])
+    assert FIELD_MEND in pushed.fault
