@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.fusion.choice import Setting, choose, fused, settings
+from benchmarks.fusion.choice import Judged, Setting, choose, fused, settings
 from benchmarks.fusion.command import to_toml
 from rerank_core.cluster.profile import Profile
 from rerank_core.cluster.weights import ChosenWeights, read_weights
@@ -44,7 +44,7 @@ def test_the_better_leg_gets_the_weight() -> None:
         "vector": dict.fromkeys(QUERIES, GOOD_FIRST),
     }
 
-    choice = choose(legs, JUDGMENTS, Scale(0, 3))
+    choice = choose([Judged("shop", legs, JUDGMENTS, Scale(0, 3))])
 
     assert choice.setting == Setting("rrf", 0.4)
     assert choice.legs == pytest.approx({"lexical": 0.6309, "vector": 1.0}, abs=1e-4)
@@ -56,7 +56,7 @@ def test_the_better_leg_gets_the_weight() -> None:
 def test_legs_of_equal_worth_weigh_the_same() -> None:
     """A tie goes to equal weights and to ranks, whatever order the grid has."""
     legs = dict.fromkeys(("lexical", "vector"), dict.fromkeys(QUERIES, GOOD_FIRST))
-    assert choose(legs, JUDGMENTS, Scale(0, 3)).setting == Setting("rrf", 0.5)
+    assert choose([Judged("shop", legs, JUDGMENTS, Scale(0, 3))]).setting == Setting("rrf", 0.5)
 
 
 def test_a_held_out_query_has_no_part_in_its_own_setting() -> None:
@@ -66,14 +66,63 @@ def test_a_held_out_query_has_no_part_in_its_own_setting() -> None:
         "lexical": {"q0": GOOD_FIRST, "q1": BAD_FIRST},
         "vector": {"q0": BAD_FIRST, "q1": GOOD_FIRST},
     }
-    choice = choose(legs, judgments, Scale(0, 3), folds=2)
+    choice = choose([Judged("shop", legs, judgments, Scale(0, 3))], folds=2)
     assert choice.held_out.mean == pytest.approx(0.6309, abs=1e-4)
+
+
+def test_each_of_several_sets_counts_the_same() -> None:
+    """Ten queries that want the vector leg and five that want the lexical one.
+
+    By queries ten would win; by sets .4 and .6 are both worth (1 + .6309) / 2. With equal weights
+    the products tie, and bad stands before good by its id.
+    """
+    few = {query: JUDGMENTS[query] for query in QUERIES[:5]}
+    vector_right = Judged(
+        "many",
+        {
+            "lexical": dict.fromkeys(QUERIES, BAD_FIRST),
+            "vector": dict.fromkeys(QUERIES, GOOD_FIRST),
+        },
+        JUDGMENTS,
+        Scale(0, 3),
+    )
+    lexical_right = Judged(
+        "few",
+        {"lexical": dict.fromkeys(few, GOOD_FIRST), "vector": dict.fromkeys(few, BAD_FIRST)},
+        few,
+        Scale(0, 3),
+    )
+
+    choice = choose([vector_right, lexical_right], folds=5, repeats=2)
+
+    worth = {setting.lexical: value for setting, value in choice.grid.items()}  # equal for both
+    assert (worth[0.4], worth[0.5], worth[0.6]) == pytest.approx((0.8155, 0.6309, 0.8155), abs=1e-4)
+    assert choice.legs == pytest.approx({"lexical": 0.8155, "vector": 0.8155}, abs=1e-4)
+    assert len(choice.folds) == 10
+    assert [(one.name, one.queries) for one in choice.sets] == [("many", 10), ("few", 5)]
+    assert choose([vector_right]).setting == Setting("rrf", 0.4)
+    assert choose([lexical_right]).setting == Setting("rrf", 0.6)
+
+
+def test_gains_are_of_held_out_queries() -> None:
+    """The vector leg is right: 1 over .6309 half and half, nothing over the leg itself."""
+    legs = {
+        "lexical": dict.fromkeys(QUERIES, BAD_FIRST),
+        "vector": dict.fromkeys(QUERIES, GOOD_FIRST),
+    }
+    [worth] = choose([Judged("shop", legs, JUDGMENTS, Scale(0, 3))]).sets
+
+    assert worth.legs["lexical"].mean == pytest.approx(0.6309, abs=1e-4)
+    assert worth.held_out.mean == 1
+    assert worth.over_better_leg.mean == 0
+    assert worth.over_equal.mean == pytest.approx(1 - worth.equal.mean)
+    assert worth.equal.mean == pytest.approx(0.6309, abs=1e-4)
 
 
 def test_fewer_queries_than_folds_are_refused() -> None:
     """There would be nothing to choose on."""
-    with pytest.raises(InputError, match="folds need more"):
-        choose({}, {"q0": {"a": 1.0}}, Scale(0, 3))
+    with pytest.raises(InputError, match="queries of shop: 1 are judged, 5 folds need more"):
+        choose([Judged("shop", {}, {"q0": {"a": 1.0}}, Scale(0, 3))])
 
 
 def test_the_grid_is_fused_by_the_sidecars_code() -> None:
