@@ -19,7 +19,8 @@ from distillation.pipeline.split import Material
 from distillation.pipeline.stage import Finished
 from distillation.teachers.contract import Pair, Teacher
 
-STORE = "store"
+STORE = "label-store"
+"""One for all label stages of an output folder: no teacher is asked a pair twice."""
 LABELS = "labels.parquet"
 _DRY_RUN = 256
 
@@ -34,6 +35,7 @@ def do_labels(
 ) -> dict[str, Any]:
     """Fills the store and writes `labels.parquet`: query, product, logit, in the pool's order.
 
+    The store is that beside `folder`: where more labels are wanted, the rest alone is asked.
     Answers that could not be read are counted and left out.
     """
     rows = pq.read_table(pool.folder / POOL).slice(0, settings.pairs)
@@ -43,7 +45,7 @@ def do_labels(
         Pair(material.queries[query], texts[name])
         for query, name in zip(queries, products, strict=True)
     ]
-    store = LabelStore(folder / STORE)
+    store = LabelStore(folder.parent / STORE)
     foretold = price(store, teacher, pairs, dry_run=_DRY_RUN, chunk=settings.chunk)
     show.print(
         f"{foretold.pairs:,} pairs, {foretold.known:,} known, "

@@ -194,6 +194,17 @@ def test_another_size_shares_all_but_the_student(shop, cluster, done):
     assert other["student"].facts["pairs"] <= 50
 
 
+def test_more_labels_cost_the_difference_alone(shop, cluster, done):
+    """The first 200 pairs are known from before; the teacher is asked the other 40."""
+    recipe = read_recipe(shop / "recipe.toml", ("labels.pairs=240",))
+    place = Place(shop / "data", shop / "out", cluster, shop)
+    more = run(recipe, place, Console(file=io.StringIO()), until="labels")["labels"]
+    assert more.folder != done["labels"].folder
+    assert more.facts["price"] == {"pairs": 240, "known": 200, "seconds": 0.0, "tried": 40}
+    table, before = (pq.read_table(one.folder / "labels.parquet") for one in (more, done["labels"]))
+    assert table.slice(0, 200) == before
+
+
 def test_a_student_worse_than_the_one_shipped_is_refused_unless_forced(shop, cluster, done):
     """Forty steps of two layers are no match for the student that is shipped."""
     recipe = read_recipe(shop / "recipe.toml", ("publish.shipped=student",))
