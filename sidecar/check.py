@@ -16,6 +16,7 @@ def check(settings: Settings) -> None:
     """
     Standing.read(settings)
     model_names(settings.models)
-    open_named(settings.models.reranker).check_kind("cross-encoder")
+    for reranker in settings.models.rerankers:
+        open_named(reranker).check_kind("cross-encoder")
     for encoder in settings.models.encoders:
         open_named(encoder).check_kind("bi-encoder")

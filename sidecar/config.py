@@ -54,7 +54,7 @@ def _told(value: object, read: ValidatorFunctionWrapHandler) -> Any:
 
 
 def _told_profile(value: object, read: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
-    """As `_told`; and that the profile's cross-encoder is the one that is loaded."""
+    """As `_told`; and that the profile's cross-encoder is one that is loaded."""
     faults, given = [], ""
     try:
         profile: Profile = read(value)
@@ -63,10 +63,9 @@ def _told_profile(value: object, read: ValidatorFunctionWrapHandler, info: Valid
         faults.append(str(fault))
         given = value.get("reranker", "") if isinstance(value, Mapping) else ""
     models: ModelSettings | None = info.data.get("models")  # None: it has faults of its own
-    if models is not None and given not in ("", models.reranker_name):
-        faults.append(
-            f"reranker is {given!r}, the cross-encoder's name is {models.reranker_name!r}"
-        )
+    if models is not None and given not in ("", *models.reranker_names):
+        loaded = ", ".join(models.reranker_names)
+        faults.append(f"reranker is {given!r}, cross-encoders that are loaded: {loaded}")
     if faults:
         raise PydanticCustomError("setting", "{faults}", {"faults": "; ".join(faults)})
     return profile
@@ -83,14 +82,21 @@ class ModelSettings(BaseModel):
     model_config = _FROZEN
 
     reranker: str = "student"
-    """The cross-encoder: 'student' or a folder."""
+    """The cross-encoder where none is named: 'student' or a folder."""
+    other_rerankers: tuple[str, ...] = ()
+    """Further cross-encoders: profiles and requests choose one by its name."""
     encoders: tuple[str, ...] = ()
     """Bi-encoders, the default one first: 'minilm' or folders. Embed needs one."""
 
     @property
-    def reranker_name(self) -> str:
-        """What the cross-encoder is called."""
-        return model_name(self.reranker)
+    def rerankers(self) -> tuple[str, ...]:
+        """All cross-encoders, the default one first."""
+        return (self.reranker, *self.other_rerankers)
+
+    @property
+    def reranker_names(self) -> tuple[str, ...]:
+        """What they are called."""
+        return tuple(map(model_name, self.rerankers))
 
 
 class Limits(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeAlias, TypeVar
 
@@ -148,7 +148,7 @@ class ModelShelf:
 
 def model_names(settings: ModelSettings) -> list[str]:
     """What each is loaded under. Raises `ConfigError` where two would share a name."""
-    names = [model_name(place) for place in (settings.reranker, *settings.encoders)]
+    names = [model_name(place) for place in (*settings.rerankers, *settings.encoders)]
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"models: two are named {name!r}; rename one's folder")
@@ -166,31 +166,32 @@ def load_models(settings: ModelSettings, engine: Engine, kept: Iterable[AnyServe
     kept = tuple(kept)
     known = {served.model.hash: served.model for served in kept}
     works = {served.model.hash: served.work for served in kept}
-    reranker = _load(settings.reranker, known, CrossEncoder, load_cross_encoder)
+    rerankers = [
+        _load(place, known, CrossEncoder, load_cross_encoder) for place in settings.rerankers
+    ]
     # The cost of an encoder's units is guessed: they are about what the cross-encoder's are, and
     # what they take corrects it. Measuring would hold up the start.
     encoders = [
-        replace(encoder, cost=CostModel(reranker.cost.terms))
+        replace(encoder, cost=CostModel(rerankers[0].cost.terms))
         for encoder in (
             _load(place, known, BiEncoder, load_bi_encoder) for place in settings.encoders
         )
     ]
-    models: list[Model] = [reranker, *encoders]
+    models: list[CrossEncoder | BiEncoder] = [*rerankers, *encoders]
     for name, model in zip(names, models, strict=True):
         _tell(name, model)
-    try:
-        for _ in engine.submit(reranker, "query", _WARM_TEXTS):
-            pass
-        for encoder in encoders:
-            engine.encode(encoder, _WARM_TEXTS)
-    except ScoringError as error:
-        raise ArtifactError(f"models: {error}; the weights of one are broken") from error
-    return Models(
-        (Served(names[0], reranker, works.get(reranker.hash, WorkEstimate())),),
-        tuple(
-            Served(name, encoder, works.get(encoder.hash, WorkEstimate()))
-            for name, encoder in zip(names[1:], encoders, strict=True)
-        ),
+    for name, model in zip(names, models, strict=True):
+        _warm(name, model, engine)
+    count = len(rerankers)
+    return Models(_served(names[:count], rerankers, works), _served(names[count:], encoders, works))
+
+
+def _served(
+    names: Sequence[str], models: Sequence[AnyModel], works: Mapping[str, WorkEstimate]
+) -> tuple[Served[AnyModel], ...]:
+    return tuple(
+        Served(name, model, works.get(model.hash, WorkEstimate()))
+        for name, model in zip(names, models, strict=True)
     )
 
 
@@ -213,6 +214,18 @@ def _load(
 
 # One short row and one longer than any recipe's limit: the buffers of both ends are made.
 _WARM_TEXTS = ["text", "text " * 512]
+
+
+def _warm(name: str, model: CrossEncoder | BiEncoder, engine: Engine) -> None:
+    """Runs it once. Raises `ArtifactError` where that gives no number."""
+    try:
+        if isinstance(model, BiEncoder):
+            engine.encode(model, _WARM_TEXTS)
+        else:
+            for _ in engine.submit(model, "query", _WARM_TEXTS):
+                pass
+    except ScoringError as error:
+        raise ArtifactError(f"model {name}: {error}; its weights are broken") from error
 
 
 def _tell(name: str, model: Model) -> None:

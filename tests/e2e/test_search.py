@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ from rerank_client import (
     AccessError,
     AsyncRerankClient,
     DeadlineExceededError,
+    Document,
     Filter,
     InvalidRequestError,
     NotFoundError,
@@ -59,6 +61,7 @@ from sidecar.stages import Stages
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.traces import NoTraces
 from tests.gated_path import Gate, eventually, gated
+from tests.sidecar_process import Sidecar, running
 from tests.tiny_models import make_bi_encoder, make_cross_encoder
 
 PRODUCTS = [
@@ -212,8 +215,6 @@ def test_the_funnel_answers_with_reranked_hits(client: RerankClient, shop: Shop)
 
 def test_scores_are_those_of_rerank_on_the_same_text(client: RerankClient) -> None:
     """Search composes what Rerank composes from the same fields: one text, one score."""
-    from rerank_client import Document  # noqa: PLC0415
-
     found = client.search("shop", "sofa", page_size=50)
     documents = [
         Document(str(p["_id"]), fields={"title": str(p["title"]), "brand": str(p["brand"])})
@@ -574,3 +575,107 @@ def test_a_swap_of_models_is_seen_by_whole_searches_alone(shop: Shop, tmp_path: 
         assert found.rerank_model is not None
         assert logits(found) == expected[found.rerank_model.hash]
         assert len(logits(found)) == len(PRODUCTS)
+
+
+def _config(shop: Shop, folder: Path, models: str, profiles: str) -> None:
+    """The settings of a server whose profiles and models change."""
+    (folder / "sidecar.toml").write_text(
+        f'page_token_key = "key"\n[models]\nencoders = ["{shop.bi_encoder}"]\n{models}\n'
+        f'[cluster]\nurl = "{shop.cluster.url}"\n{profiles}'
+    )
+
+
+def test_each_profile_has_a_cross_encoder_of_its_own(shop: Shop, tmp_path: Path) -> None:
+    """Two in one server: each profile's scores are those of the one it names, through a swap."""
+    wide = [make_cross_encoder(tmp_path / f"v{seed}" / "wide", seed=seed) for seed in (8, 9)]
+    profiles = PROFILE.format(name="shop", alias=shop.alias) + (
+        f'[profiles.wide]\nalias = "{shop.alias}"\nreranker = "wide"\n'
+    )
+    documents = [
+        Document(str(p["_id"]), fields={"title": str(p["title"]), "brand": str(p["brand"])})
+        for p in PRODUCTS
+    ]
+
+    def choose(other: Path) -> None:
+        models = f'reranker = "{shop.cross_encoder}"\nother_rerankers = ["{other}"]'
+        _config(shop, tmp_path, models, profiles)
+
+    def served(client: RerankClient) -> list[str]:
+        """The hash that each profile's answer names, once its scores were held against Rerank."""
+        hashes = []
+        for profile, name in (("shop", ""), ("wide", "wide")):
+            found = client.search(profile, "drill", page_size=50)
+            ranking = client.rerank("drill", documents, model=name)
+            assert (found.degraded, found.scored) == ((), 6)
+            assert found.rerank_model is not None
+            assert found.rerank_model == ranking.model
+            assert found.rerank_model.id == (name or shop.cross_encoder.name)
+            logits = {item.id: item.rerank.logit for item in ranking.documents if item.rerank}
+            for hit in found.hits:
+                assert hit.rerank is not None
+                assert hit.rerank.logit == pytest.approx(logits[hit.id], abs=1e-4)
+            hashes.append(found.rerank_model.hash)
+        return hashes
+
+    choose(wide[0])
+    with (
+        running(tmp_path / "run", "--config", tmp_path / "sidecar.toml") as sidecar,
+        RerankClient(sidecar.target, timeout_s=10) as client,
+    ):
+        first = served(client)
+        token = client.search("wide", "drill", page_size=2).next_page_token
+        choose(wide[1])
+        sidecar.process.send_signal(signal.SIGHUP)
+        assert sidecar.wait_logged("reloaded")[0]["changed"] == ["models"]
+        second = served(client)
+        # The first page was another model's.
+        with pytest.raises(InvalidRequestError, match="for another query, profile or cross-enc"):
+            client.search("wide", "drill", page_size=2, page_token=token)
+    assert len({*first, *second}) == 3
+    assert first[0] == second[0]
+
+
+def test_profiles_change_while_serving(shop: Shop, tmp_path: Path) -> None:
+    """SIGHUP: a changed profile, a new one and one that is gone; a broken one is refused whole."""
+    models = f'reranker = "{shop.cross_encoder}"'
+    shops = PROFILE.format(name="shop", alias=shop.alias)
+    more = PROFILE.format(name="more", alias=shop.alias)
+
+    def choose(sidecar: Sidecar, profiles: str, event: str) -> dict[str, object]:
+        seen = len(sidecar.logged(event))
+        _config(shop, tmp_path, models, profiles)
+        sidecar.process.send_signal(signal.SIGHUP)
+        line: dict[str, object] = sidecar.wait_logged(event, count=seen + 1)[-1]
+        return line
+
+    _config(shop, tmp_path, models, shops)
+    with (
+        running(tmp_path / "run", "--config", tmp_path / "sidecar.toml", http=True) as sidecar,
+        RerankClient(sidecar.target, timeout_s=10) as client,
+    ):
+        first = client.search("shop", "drill")
+        assert len(first.hits) == 2
+        larger = shops.replace("page_size = 2", "page_size = 3") + more
+        assert choose(sidecar, larger, "reloaded")["changed"] == ["profiles"]
+        assert len(client.search("shop", "drill").hits) == 3
+        assert len(client.search("more", "drill").hits) == 2
+        # A page of the profile as it was.
+        with pytest.raises(InvalidRequestError, match="for another query, profile"):
+            client.search("shop", "drill", page_token=first.next_page_token)
+
+        for old, new, reason in (
+            ("depth = 50", "depth = 0", "depth must be 1 to 1000, it is 0"),
+            ("depth = 50", "dept = 50", "profiles.shop.dept"),
+            ("depth = 50", 'reranker = "absent"', "reranker is 'absent', cross-encoders that"),
+            ("[profiles", "[profile", "profile"),
+        ):
+            refused = choose(sidecar, larger.replace(old, new), "reload refused")
+            assert reason in str(refused["error"])
+            assert len(client.search("shop", "drill").hits) == 3
+        page = httpx.get(f"{sidecar.url}/metrics").text
+        assert 'rerank_reloads_total{outcome="refused"} 4.0' in page
+
+        assert choose(sidecar, more, "reloaded")["changed"] == ["profiles"]
+        with pytest.raises(NotFoundError, match=r"'shop'; there is: more$"):
+            client.search("shop", "drill")
+        assert len(client.search("more", "drill").hits) == 2

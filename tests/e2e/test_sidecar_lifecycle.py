@@ -84,6 +84,8 @@ def test_check_config_reads_what_a_start_reads(cross, tmp_path):
         (["--models.reranker", tmp_path / "absent"], "absent: no such folder"),
         (["--models.reranker", torn], "sha256 is not the manifest's"),
         ([*model, "--models.encoders", cross], "two are named 'cross'"),
+        ([*model, "--models.other-rerankers", cross], "two are named 'cross'"),
+        ([*model, "--models.other-rerankers", torn], "sha256 is not the manifest's"),
         (["--models.reranker", make_bi_encoder(tmp_path / "bi")], "is a bi-encoder"),
         ([*model, "--keys-file", tmp_path / "keys"], "keys_file"),
         ([*model, "--tls.certificate", "none", "--tls.key", "none"], "tls"),

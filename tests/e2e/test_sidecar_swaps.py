@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
+import httpx
 import numpy as np
 import pytest
 
@@ -217,3 +218,105 @@ def test_a_swap_is_rolled_back_and_forth(folders, tmp_path):
         assert "rolled back" in sidecar.wait_logged(STAYED)[0]["event"]
         assert admin.Rollback(pb.RollbackRequest(), timeout=PATIENCE_S).models[0] == second
         assert sidecar.logged("rolled back")[0]["level"] == "warning"
+
+
+def _many(config: Path, reranker: Path, *others: Path) -> None:
+    listed = ", ".join(f'"{folder}"' for folder in others)
+    config.write_text(f'[models]\nreranker = "{reranker}"\nother_rerankers = [{listed}]\n')
+
+
+def test_several_cross_encoders_are_asked_by_name(folders, tmp_path):
+    """Each answers for itself, on both surfaces; the first one where none is named."""
+    one, two = folders
+    config = tmp_path / "sidecar.toml"
+    _many(config, one, two)
+    answers = []
+    with (
+        running(tmp_path / "run", "--config", config, http=True) as sidecar,
+        grpc.insecure_channel(sidecar.target) as channel,
+    ):
+        stub = pb_grpc.RerankServiceStub(channel)
+        for name in ("", "one", "two"):
+            request = _request(1)
+            request.model = name
+            answer = stub.Rerank(request, timeout=PATIENCE_S)
+            assert answer.model.id == (name or "one")
+            answers.append((1, answer))
+            texts = [document.text for document in request.documents]
+            body = {"query": request.query, "documents": texts, "model": name}
+            over_http = httpx.post(f"{sidecar.url}/v1/rerank", json=body)
+            assert over_http.headers["x-rerank-model"] == answer.model.hash
+            assert over_http.json()["model"] == answer.model.id
+        models = pb_grpc.ModelServiceStub(channel)
+        for name in ("one", "two"):
+            info = models.ModelInfo(pb.ModelInfoRequest(model=name), timeout=PATIENCE_S)
+            assert list(info.loaded) == ["one", "two"]
+            assert info.is_default == (name == "one")
+        with pytest.raises(
+            grpc.RpcError, match="no cross-encoder named 'three'; there is: one, two"
+        ):
+            stub.Rerank(pb.RerankRequest(query="q", model="three", documents=_request(1).documents))
+        page = httpx.get(f"{sidecar.url}/metrics").text
+        assert page.count('kind="cross-encoder"') == 2
+    assert len(_check(answers, folders)) == 2
+
+
+def test_one_of_several_cross_encoders_is_swapped_and_rolled_back(folders, tmp_path):
+    """The other is not loaded again; one that is broken leaves both as they are."""
+    one, two = folders
+    named = {}
+    for seed, version in ((2, "v1"), (3, "v2")):
+        named[version] = make_cross_encoder(tmp_path / version / "wide", seed=seed)
+        seal_artifact(named[version], name=version, kind="cross-encoder", recipe=RECIPE)
+    config = tmp_path / "sidecar.toml"
+    _many(config, one, named["v1"])
+    with (
+        running(tmp_path / "run", "--config", config) as sidecar,
+        grpc.insecure_channel(sidecar.target) as channel,
+    ):
+        admin = pb_grpc.AdminServiceStub(channel)
+
+        def served():
+            """Names and hashes, as answers of both tell them."""
+            found = []
+            for name in ("one", "wide"):
+                request = _request(2)
+                request.model = name
+                answer = pb_grpc.RerankServiceStub(channel).Rerank(request, timeout=PATIENCE_S)
+                assert (answer.scored, list(answer.degraded)) == (10, [])
+                found.append((answer.model.id, answer.model.hash))
+            return found
+
+        first = served()
+        _many(config, one, named["v2"])
+        answer = admin.Reload(pb.ReloadRequest(), timeout=PATIENCE_S)
+        assert list(answer.changed) == ["models"]
+        second = served()
+        assert [(model.id, model.hash) for model in answer.models] == second
+        assert second[0] == first[0]
+        assert second[1][1] != first[1][1]
+        _break(named["v1"], "flipped")
+        _many(config, two, named["v1"])
+        with pytest.raises(grpc.RpcError, match="sha256"):
+            admin.Reload(pb.ReloadRequest(), timeout=PATIENCE_S)
+        assert served() == second
+        back = admin.Rollback(pb.RollbackRequest(), timeout=PATIENCE_S)
+        assert [(model.id, model.hash) for model in back.models] == first == served()
+
+
+def test_the_default_cross_encoder_changes_among_those_that_are_loaded(folders, tmp_path):
+    """A reload that only changes which one is meant where none is named is a swap, too."""
+    one, two = folders
+    config = tmp_path / "sidecar.toml"
+    _many(config, one, two)
+    with (
+        running(tmp_path / "run", "--config", config) as sidecar,
+        grpc.insecure_channel(sidecar.target) as channel,
+    ):
+        admin = pb_grpc.AdminServiceStub(channel)
+        assert _version(channel).id == "one"
+        _many(config, two, one)
+        admin.Reload(pb.ReloadRequest(), timeout=PATIENCE_S)
+        assert _version(channel).id == "two"
+        admin.Rollback(pb.RollbackRequest(), timeout=PATIENCE_S)
+        assert _version(channel).id == "one"

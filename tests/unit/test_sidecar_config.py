@@ -151,7 +151,7 @@ def test_no_profiles_fault_hides_anothers(tmp_path):
         "filters.brand: field is empty",
         "blend must be 0 to 1, it is 2",
         "profiles.elsewhere: profile of alias a,b: alias 'a,b': 1 to 200",
-        "reranker is 'other', the cross-encoder's name is 'student'",
+        "reranker is 'other', cross-encoders that are loaded: student",
         "profiles.mistyped.dept: ",
         "profiles.unweighed: profile of alias a: weights_file /no/such/weights.toml: No such file",
     ):
@@ -228,12 +228,14 @@ def test_the_numeric_path_is_checked_with_the_settings(monkeypatch):
 
 
 def test_a_profile_names_a_cross_encoder_that_is_loaded(file):
-    """By its name, empty or in full; the fault says what the name is."""
+    """By its name, the default one or another; the fault says which there are."""
     with Path(file).open("a") as more:
         more.write('reranker = "v12"\n')
-    assert _settings("--config", file, "--models.reranker", "/m/v12/").profiles["shop"].reranker
-    fault = _fault("--config", file)
-    assert "profiles.shop: reranker is 'v12', the cross-encoder's name is 'from-file'" in fault
+    for flag in ("--models.reranker", "--models.other-rerankers"):
+        assert _settings("--config", file, flag, "/m/v12/").profiles["shop"].reranker == "v12"
+    fault = _fault("--config", file, "--models.other-rerankers", "/m/v13")
+    said = "profiles.shop: reranker is 'v12', cross-encoders that are loaded: from-file, v13"
+    assert said in fault
 
 
 def test_a_folder_is_named_by_its_last_part(tmp_path):
