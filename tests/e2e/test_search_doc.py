@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from index_builder.schema import read_schema
 from rerank_core import records
 from rerank_core.cluster.connection import connect
 from rerank_core.cluster.profile import Profile
@@ -26,6 +27,8 @@ COMMANDS = [
     for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
     for line in block.splitlines()
 ]
+
+BLOCKS = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
 
 
 @pytest.fixture
@@ -65,9 +68,18 @@ def test_every_command_runs(shop, tmp_path: Path) -> None:
 
 def test_the_profile_shown_is_one() -> None:
     """As it stands there; and it advises what the settings to begin with do."""
-    [text] = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
-    profile = tomllib.loads(text)["profiles"]["products"]
+    profile = tomllib.loads(BLOCKS[1])["profiles"]["products"]
     shown = records.read_value(Profile, profile, "docs/search.md", ConfigError)
     settings = tomllib.loads((ROOT / "deploy" / "sidecar.toml").read_text(encoding="utf-8"))
     for name in ("legs", "rerank_depth", "blend"):
         assert getattr(shown, name) == settings["profiles"]["products"][name], name
+
+
+def test_the_synonyms_shown_are_a_schema_s(tmp_path: Path) -> None:
+    """As a file, and as the list in the comment beside it."""
+    file, _, rules = BLOCKS[0].partition("# or: ")
+    (tmp_path / "synonyms.txt").write_text("sofa, couch, settee\ntele => television\n")
+    fields = '[fields.title]\ntype = "text"\n'
+    for name, text in (("file", file), ("list", f"synonyms = {rules}")):
+        (tmp_path / f"{name}.toml").write_text(f"{text}\n{fields}")
+    assert read_schema(tmp_path / "file.toml") == read_schema(tmp_path / "list.toml")
