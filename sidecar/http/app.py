@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
@@ -16,14 +16,14 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from rerank_core.engine import CrossEncoder
+from rerank_core.engine import CrossEncoder, Priority
 from rerank_core.errors import InputError, NotReadyError
 from sidecar.deadlines import work_deadline
 from sidecar.frame import CallerGone, Frame, Incoming, note_stages
 from sidecar.gate import Room
 from sidecar.health import Health
 from sidecar.http import answers
-from sidecar.http.openapi import describe
+from sidecar.http.openapi import REQUEST_HEADERS, describe
 from sidecar.http.shapes import CohereRequest, JinaRequest, Request, TeiRequest
 from sidecar.models import Served
 from sidecar.ranking import Candidate, Ranking
@@ -36,10 +36,14 @@ from sidecar.telemetry.metrics import CONTENT_TYPE, Metrics
 from sidecar.wire import check_bytes, check_count, check_name, read_query
 
 AnyRequest = TypeVar("AnyRequest", CohereRequest, JinaRequest, TeiRequest)
+Choice = TypeVar("Choice")
 
 _BUDGET = "x-envoy-expected-rq-timeout-ms"
 """What Envoy tells a server of the time it has."""
 _STRICT = "x-rerank-strict"
+_PRIORITY = "x-rerank-priority"
+_STRICTNESS = {"false": False, "true": True}
+_PRIORITIES = {priority.name.lower(): priority for priority in Priority}
 _JSON = "application/json"
 _CLIENT_CLOSED = 499
 
@@ -122,7 +126,11 @@ class _Endpoint:
             texts = asked.texts
             note_request(len(texts), asked.query, settings)
             deadline = work_deadline(_budget_s(request), settings, len(texts))
-            task = self._task(asked, texts, strict=request.headers.get(_STRICT) == "true")
+            task = replace(
+                self._task(asked, texts),
+                strict=_chosen(request, _STRICT, _STRICTNESS),
+                priority=_chosen(request, _PRIORITY, _PRIORITIES),
+            )
         # A connection that is held open learns of a stop by its next answer, so there is one.
         models = _NONE_ANY_MORE if self._frame.is_stopping else ground.models
         ranking = await rerank(task, ground.scorer, models, current_caller.get(), deadline, stages)
@@ -133,7 +141,7 @@ class _Endpoint:
             headers=_headers(ranking, stages),
         )
 
-    def _task(self, asked: Request, texts: list[str], *, strict: bool) -> RerankTask:
+    def _task(self, asked: Request, texts: list[str]) -> RerankTask:
         limits = self._ground.settings.limits
         query = read_query(asked.query, limits)
         check_count("documents", len(texts), limits.max_documents)
@@ -144,10 +152,12 @@ class _Endpoint:
             Candidate(str(index), index, index + 1, content=text)
             for index, text in enumerate(texts)
         )
-        return RerankTask(query, candidates, asked.top_n or 0, asked.model, strict=strict)
+        return RerankTask(query, candidates, asked.top_n or 0, asked.model)
 
     def _refusal(self, error: Exception) -> Response:
         message, status = to_status(error).message, http_status(error)
+        if isinstance(error, InputError) and error.field in REQUEST_HEADERS:
+            status = 400  # 422 is a body's
         after_ms = retry_after_ms(error)
         headers = {} if after_ms is None else {"retry-after": str(math.ceil(after_ms / 1e3))}
         if status == 401:
@@ -227,6 +237,14 @@ def _budget_s(request: HttpRequest) -> float | None:
     """What the caller says that it has left; None where it does not, or not as a number."""
     told = request.headers.get(_BUDGET, "")
     return int(told) / 1e3 if told.isascii() and told.isdecimal() and len(told) < 10 else None
+
+
+def _chosen(request: HttpRequest, header: str, choices: Mapping[str, Choice]) -> Choice:
+    """What a header says, the first of the choices if it is absent. Raises `InputError`."""
+    told = request.headers.get(header, next(iter(choices)))
+    if told not in choices:
+        raise InputError(header, f"is {told[:50]!r}; it may be {' or '.join(choices)}")
+    return choices[told]
 
 
 def _headers(ranking: Ranking, stages: Stages) -> dict[str, str]:

@@ -50,6 +50,7 @@ _ERRORS: dict[str, dict[str, Any]] = {
     "/rerank": _object({"error": _STRING, "error_type": _STRING}),
 }
 _STATUSES = {
+    "400": "A header of the request is none that is described here.",
     "401": "No API key, or one that is not known.",
     "403": "The key may not do this.",
     "404": "No loaded model has that name.",
@@ -67,7 +68,7 @@ _ANSWER_HEADERS = {
     "x-rerank-numeric-path": "How it computed.",
     "server-timing": "Milliseconds by stage.",
 }
-_REQUEST_HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
+REQUEST_HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
     "x-envoy-expected-rq-timeout-ms": (
         "Milliseconds that the caller waits; the server's default budget if absent.",
         {"type": "string", "pattern": "^[0-9]{1,9}$"},
@@ -76,7 +77,12 @@ _REQUEST_HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
         "true: an error in place of a degraded answer.",
         {"type": "string", "enum": ["true", "false"]},
     ),
+    "x-rerank-priority": (
+        "batch: done in what interactive work leaves; interactive if absent.",
+        {"type": "string", "enum": ["interactive", "batch"]},
+    ),
 }
+"""What a request may say beside its body: description and schema by name."""
 
 
 def describe(requests: Iterable[tuple[str, type[BaseModel]]]) -> dict[str, Any]:
@@ -113,7 +119,7 @@ def _rerank(path: str, model: type[BaseModel]) -> dict[str, Any]:
         "security": [{}, {"key": []}],
         "parameters": [
             {"name": name, "in": "header", "description": text, "schema": schema}
-            for name, (text, schema) in _REQUEST_HEADERS.items()
+            for name, (text, schema) in REQUEST_HEADERS.items()
         ],
         "requestBody": {
             "required": True,

@@ -7,6 +7,7 @@ import json
 import re
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 
 import grpc
@@ -120,6 +121,53 @@ def test_what_is_wrong_is_told_in_each_clients_words(client, path):
         assert (missing.status_code, "cross" in missing.json()[key]) == (404, True)
     assert client.get(path).status_code == 405
     assert client.post(path + "/x", json=BODY).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/v2/rerank", "/v1/rerank", "/rerank"])
+@pytest.mark.parametrize("header", ["x-rerank-priority", "x-rerank-strict"])
+def test_a_header_that_says_nothing_known_is_named(client, path, header):
+    """400 with the header and what it may say; what it may say is taken, and the page has both."""
+    texts = {"query": "drill", "documents": TEXTS, "texts": TEXTS}
+    page = client.get("/openapi.json").json()["paths"][path]["post"]
+    (described,) = (item for item in page["parameters"] if item["name"] == header)
+    for word in described["schema"]["enum"]:
+        assert client.post(path, json=texts, headers={header: word}).status_code == 200
+        assert word in described["description"] or word == "false"
+    for wrong in ("urgent", "", "TRUE", "x" * 500):
+        refused = client.post(path, json=texts, headers={header: wrong})
+        assert refused.status_code == 400
+        assert f"{header}: is {wrong[:50]!r}; it may be " in next(iter(refused.json().values()))
+
+
+def test_interactive_work_goes_before_batch_work(cross, tmp_path):
+    """Amid a large request a small one comes for batch, then one that is not: that is first."""
+    flags = ["--models.reranker", cross, "--workers", 1, "--limits.score-cache-bytes", 0]
+    flags += ["--default-budget-ms", 600_000]
+    large = BODY | {"documents": [f"{n} {'cordless drill ' * 100}" for n in range(1000)]}
+    with (
+        running(tmp_path, *flags, http=True) as sidecar,
+        ThreadPoolExecutor(2) as callers,
+        httpx.Client(base_url=sidecar.url, timeout=PATIENCE_S) as client,
+    ):
+
+        def under_way():
+            page = client.get("/metrics").text
+            return sum(
+                float(count)
+                for count in re.findall(
+                    r"^rerank_(?:waiting|engine)_requests (.+)$", page, re.MULTILINE
+                )
+            )
+
+        first = callers.submit(client.post, "/v2/rerank", json=large)
+        wait_until(lambda: under_way() == 1)
+        headers = {"x-rerank-priority": "batch"}
+        batch = callers.submit(client.post, "/v2/rerank", json=BODY, headers=headers)
+        wait_until(lambda: under_way() == 2)
+        interactive = client.post("/v2/rerank", json=BODY)
+        assert not batch.done()
+        for answer in (interactive, batch.result(), first.result()):
+            assert "x-rerank-degraded" not in answer.headers
 
 
 def test_a_body_without_a_length_is_read_to_its_limit(client):
