@@ -67,8 +67,16 @@ class Models:
 
     @property
     def hashes(self) -> tuple[str, ...]:
-        """Of all of them: equal where nothing was swapped."""
+        """Of all of them."""
         return tuple(served.model.hash for served in self.all)
+
+    @property
+    def versions(self) -> tuple[tuple[str, str], ...]:
+        """Hash and numeric path of all of them: equal where nothing was swapped.
+
+        Ranges of static int8 decide scores, too, and are in the path's name alone.
+        """
+        return tuple((served.model.hash, served.model.numeric_path) for served in self.all)
 
     @property
     def all(self) -> tuple[AnyServed, ...]:
@@ -90,19 +98,19 @@ class ModelShelf:
     def __init__(self) -> None:
         self._models: Models | None = None
         self._before: Models | None = None
-        self._left: tuple[str, ...] | None = None
-        """Hashes of what was rolled back."""
+        self._left: tuple[tuple[str, str], ...] | None = None
+        """`Models.versions` of what was rolled back."""
 
     def put(self, models: Models) -> None:
         """From now on these are served; those so far are kept for `roll_back`."""
-        if self._models is not None and models.hashes != self._models.hashes:
+        if self._models is not None and models.versions != self._models.versions:
             self._before = self._models
             self._left = None
         self._models = models
 
     def was_left(self, models: Models) -> bool:
         """Whether these are what was rolled back: no reload brings them again by itself."""
-        return models.hashes == self._left
+        return models.versions == self._left
 
     def roll_back(self) -> Models:
         """From now on those before the last change are served. Raises `ConfigError` for none.
@@ -111,7 +119,7 @@ class ModelShelf:
         """
         if self._before is None or self._models is None:
             raise ConfigError("models: there was no swap, so there is nothing to go back to")
-        self._left = None if self._left is not None else self._models.hashes
+        self._left = None if self._left is not None else self._models.versions
         self._models, self._before = self._before, self._models
         return self._models
 

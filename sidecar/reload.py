@@ -58,7 +58,7 @@ class Reloader:
         """
         async with self._lock:
             ground = self._ground
-            loaded = ground.models.models.hashes
+            loaded = ground.models.models.versions
             try:
                 settings = await asyncio.to_thread(self._read)
                 changed = _changed(ground.settings, settings)
@@ -73,7 +73,7 @@ class Reloader:
             ground.scorer.cache.bound(settings.limits.score_cache_bytes)
             if self.on_reload is not None:
                 await self.on_reload()
-            if models.hashes != loaded:
+            if models.versions != loaded:
                 changed = tuple(dict.fromkeys((*changed, "models")))
             self._metrics.count_reload("done")
             _log.info("reloaded", changed=changed, models=models.names)

@@ -12,7 +12,7 @@ from rerank_core.engine import CHOICE_VARIABLE, Engine, load_cross_encoder, nati
 from rerank_core.engine.static_calibration import calibrate_artifact
 from rerank_core.errors import ToolMissingError
 from sidecar.config import ModelSettings
-from sidecar.models import load_models
+from sidecar.models import ModelShelf, load_models
 from tests.tiny_models import make_bi_encoder, make_cross_encoder
 
 
@@ -57,14 +57,21 @@ def test_new_ranges_of_static_int8_are_loaded_though_the_weights_are_the_same(
     settings = ModelSettings(reranker=str(folder), encoders=())
     with Engine(1) as engine:
         calibrate_artifact(open_artifact(folder), [compose(texts)], "first")
-        first = load_models(settings, engine).reranker()
+        before = load_models(settings, engine)
+        first = before.reranker()
         same = load_models(settings, engine, [first]).reranker()
         assert same.model.path is first.model.path
         calibrate_artifact(open_artifact(folder), [compose([*texts, "oak"])], "second")
-        second = load_models(settings, engine, [first]).reranker()
+        after = load_models(settings, engine, [first])
+        second = after.reranker()
     assert second.model.hash == first.model.hash
     assert second.model.path is not first.model.path
     assert second.model.numeric_path != first.model.numeric_path
+    shelf = ModelShelf()
+    shelf.put(before)
+    shelf.put(after)
+    assert shelf.roll_back() is before
+    assert shelf.was_left(after)
 
 
 def test_a_fallback_is_a_warning(folders, monkeypatch):
