@@ -70,6 +70,8 @@ class Profile:
     workload: str
     shares: dict[str, float]
     """Of the whole, by stage or operator; they add up to 1."""
+    microseconds_a_token: float | None = None
+    """Of the whole, where it was computed on one thread alone."""
 
 
 @dataclass(frozen=True)

@@ -55,8 +55,18 @@ int32_t rerank_encoder_outputs(const RerankEncoder* encoder) { return encoder->e
 int32_t rerank_encoder_forward(const RerankEncoder* encoder, const int32_t* ids,
                                const int32_t* type_ids, const int64_t* offsets, int32_t rows,
                                float* outputs, char* message, size_t message_bytes) {
+  return rerank_encoder_profile(encoder, ids, type_ids, offsets, rows, outputs, nullptr, message,
+                                message_bytes);
+}
+
+const char* rerank_stages(void) { return rerank::kStageNames; }
+
+int32_t rerank_encoder_profile(const RerankEncoder* encoder, const int32_t* ids,
+                               const int32_t* type_ids, const int64_t* offsets, int32_t rows,
+                               float* outputs, double* seconds, char* message,
+                               size_t message_bytes) {
   try {
-    encoder->encoder.forward({ids, type_ids, offsets, rows}, outputs);
+    encoder->encoder.forward({ids, type_ids, offsets, rows}, outputs, seconds);
     return 0;
   } catch (const std::exception& error) {
     say(error.what(), message, message_bytes);

@@ -84,6 +84,16 @@ RERANK_API int32_t rerank_encoder_forward(const RerankEncoder* encoder, const in
                                           int32_t rows, float* outputs, char* message,
                                           size_t message_bytes);
 
+// Names of what rerank_encoder_profile times, separated by commas.
+RERANK_API const char* rerank_stages(void);
+
+// As rerank_encoder_forward, and adds the time of each stage to `seconds`, one a stage. Not used by
+// the engine.
+RERANK_API int32_t rerank_encoder_profile(const RerankEncoder* encoder, const int32_t* ids,
+                                          const int32_t* type_ids, const int64_t* offsets,
+                                          int32_t rows, float* outputs, double* seconds,
+                                          char* message, size_t message_bytes);
+
 #ifdef __cplusplus
 }
 #endif

@@ -86,13 +86,14 @@ Encoder::Layer Encoder::own(const RerankLayer& given) const {
           own(given.output_norm)};
 }
 
-void Encoder::forward(const TokenRows& rows, float* outputs) const {
+void Encoder::forward(const TokenRows& rows, float* outputs, double* stage_seconds) const {
   check(rows);
   if (rows.count == 0) return;
   std::unique_ptr<Workspace> work = pool_.take(sizes_, head_.scratch_floats(), rows.tokens());
   {
     const KernelScope scope(kernels_);
-    compute(rows, *work, outputs);
+    StageClock clock(stage_seconds);
+    compute(rows, *work, outputs, clock);
   }
   pool_.give_back(std::move(work));
 }
@@ -118,15 +119,18 @@ void Encoder::check(const TokenRows& rows) const {
   }
 }
 
-void Encoder::compute(const TokenRows& rows, Workspace& work, float* outputs) const {
+void Encoder::compute(const TokenRows& rows, Workspace& work, float* outputs,
+                      StageClock& clock) const {
   embed(rows, work);
+  clock.lap(Stage::kEmbedding);
   for (int layer = 0; layer < sizes_.layers; ++layer) {
     const bool last = layer + 1 == sizes_.layers;
-    run_layer(layers_[layer], rows, last && head_.first_token_only(), work);
+    run_layer(layers_[layer], rows, last && head_.first_token_only(), work, clock);
   }
   const float* states = work.hidden.data();
   if (head_.is_classifier()) {
     head_.classify(kernels_, states, rows.count, work.head.data(), outputs);
+    clock.lap(Stage::kHead);
     return;
   }
   for (int row = 0; row < rows.count; ++row, outputs += head_.outputs()) {
@@ -134,6 +138,7 @@ void Encoder::compute(const TokenRows& rows, Workspace& work, float* outputs) co
     const std::ptrdiff_t at = first_only ? row : rows.begin(row);
     head_.pool(states + at * sizes_.columns, first_only ? 1 : rows.length(row), outputs);
   }
+  clock.lap(Stage::kHead);
 }
 
 void Encoder::embed(const TokenRows& rows, Workspace& work) const {
@@ -154,11 +159,12 @@ void Encoder::embed(const TokenRows& rows, Workspace& work) const {
 }
 
 void Encoder::run_layer(const Layer& layer, const TokenRows& rows, bool first_tokens,
-                        Workspace& work) const {
+                        Workspace& work, StageClock& clock) const {
   const int tokens = rows.tokens();
   const int attention = sizes_.attention_columns;
   const QuantisedRows x = work.hidden_int8.view();
   quantise(work.hidden.data(), sizes_.columns, tokens, work, x);
+  clock.lap(Stage::kQuantising);
   kernels_.dense(x, tokens, layer.key_value.view(), Epilogue::kStore, work.key_value.data(),
                  2 * attention);
   // Where only the first tokens are read in the end, only they go on once keys and values of all
@@ -166,15 +172,21 @@ void Encoder::run_layer(const Layer& layer, const TokenRows& rows, bool first_to
   if (first_tokens) keep_first_tokens(rows, work);
   const int left = first_tokens ? rows.count : tokens;
   kernels_.dense(x, left, layer.query.view(), Epilogue::kStore, work.query.data(), attention);
+  clock.lap(Stage::kKeyValueQuery);
   attend(rows, first_tokens, work);
+  clock.lap(Stage::kAttention);
 
   const QuantisedRows context = work.context_int8.view();
   quantise(work.context.data(), attention, left, work, context);
+  clock.lap(Stage::kQuantising);
   kernels_.dense(context, left, layer.attention_output.view(), Epilogue::kAdd, work.hidden.data(),
                  sizes_.columns);
+  clock.lap(Stage::kAttentionOutput);
   normalise(layer.attention_norm, 0, left, work);
+  clock.lap(Stage::kNormalising);
   quantise(work.hidden.data(), sizes_.columns, left, work, x);
-  run_ffn(layer, left, work);
+  clock.lap(Stage::kQuantising);
+  run_ffn(layer, left, work, clock);
 }
 
 void Encoder::attend(const TokenRows& rows, bool first_tokens, Workspace& work) const {
@@ -200,7 +212,7 @@ void Encoder::attend(const TokenRows& rows, bool first_tokens, Workspace& work) 
   }
 }
 
-void Encoder::run_ffn(const Layer& layer, int rows, Workspace& work) const {
+void Encoder::run_ffn(const Layer& layer, int rows, Workspace& work, StageClock& clock) const {
   const QuantisedRows all = work.hidden_int8.view();
   const QuantisedRows inner = work.ffn_int8.view();
   for (int begin = 0; begin < rows; begin += kFfnRows) {
@@ -209,14 +221,18 @@ void Encoder::run_ffn(const Layer& layer, int rows, Workspace& work) const {
     const QuantisedRows x{all.values + at, all.scales + begin, all.sums + begin};
     kernels_.dense(x, count, layer.ffn_in.view(), Epilogue::kGeluRotated,
                    work.ffn.data(), sizes_.ffn_columns);
+    clock.lap(Stage::kFfnIn);
     for (std::ptrdiff_t row = 0; row < count; ++row) {
       kernels_.quantise(work.ffn.data() + row * sizes_.ffn_columns, sizes_.ffn_columns,
                         inner.values + row * sizes_.ffn_columns, inner.scales + row,
                         inner.sums + row);
     }
+    clock.lap(Stage::kQuantising);
     kernels_.dense(inner, count, layer.ffn_out.view(), Epilogue::kAdd, work.hidden.data() + at,
                    sizes_.columns);
+    clock.lap(Stage::kFfnOut);
     normalise(layer.output_norm, begin, begin + count, work);
+    clock.lap(Stage::kNormalising);
   }
 }
 

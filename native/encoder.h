@@ -10,6 +10,7 @@
 #include "kernels.h"
 #include "packing.h"
 #include "sizes.h"
+#include "stages.h"
 #include "workspace.h"
 
 namespace rerank {
@@ -34,9 +35,10 @@ class Encoder {
 
   int outputs() const { return head_.outputs(); }
 
-  // Writes (rows, outputs). Safe to call from several threads. Throws std::invalid_argument for
-  // ids and lengths out of range, std::bad_alloc.
-  void forward(const TokenRows& rows, float* outputs) const;
+  // Writes (rows, outputs); adds to `stage_seconds`, one a name of kStageNames, where they are not
+  // null. Safe to call from several threads. Throws std::invalid_argument for ids and lengths out
+  // of range, std::bad_alloc.
+  void forward(const TokenRows& rows, float* outputs, double* stage_seconds = nullptr) const;
 
  private:
   struct Norm {
@@ -51,12 +53,12 @@ class Encoder {
   Norm own(const RerankNorm& given) const;
   Layer own(const RerankLayer& given) const;
   void check(const TokenRows& rows) const;
-  void compute(const TokenRows& rows, Workspace& work, float* outputs) const;
+  void compute(const TokenRows& rows, Workspace& work, float* outputs, StageClock& clock) const;
   void embed(const TokenRows& rows, Workspace& work) const;
-  void run_layer(const Layer& layer, const TokenRows& rows, bool first_tokens,
-                 Workspace& work) const;
+  void run_layer(const Layer& layer, const TokenRows& rows, bool first_tokens, Workspace& work,
+                 StageClock& clock) const;
   void attend(const TokenRows& rows, bool first_tokens, Workspace& work) const;
-  void run_ffn(const Layer& layer, int rows, Workspace& work) const;
+  void run_ffn(const Layer& layer, int rows, Workspace& work, StageClock& clock) const;
   void normalise(const Norm& norm, int begin, int end, Workspace& work) const;
   void keep_first_tokens(const TokenRows& rows, Workspace& work) const;
   void quantise(const float* x, int columns, int rows, Workspace& work,

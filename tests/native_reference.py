@@ -41,7 +41,11 @@ def random_weights(
         weights[f"{name}.weight"] = scale.astype(np.float32)
         weights[f"{name}.bias"] = random.normal(0, 0.1, width).astype(np.float32)
 
-    tables = {"word": shape.vocabulary, "position": shape.positions, "token_type": 2}
+    tables = {
+        "word": shape.vocabulary,
+        "position": shape.positions,
+        "token_type": shape.token_types,
+    }
     for table, rows in tables.items():
         weights[f"embeddings.{table}_embeddings.weight"] = random.normal(
             0, 0.5, (rows, width)

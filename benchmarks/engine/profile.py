@@ -1,4 +1,4 @@
-"""Where a request's time goes: the engine's stages, and the operators of ONNX Runtime."""
+"""Where a request's time goes: the engine's stages, the kernel's, and ONNX Runtime's operators."""
 
 from __future__ import annotations
 
@@ -23,20 +23,46 @@ from benchmarks.engine.tokenising import unread
 from benchmarks.engine.workload import Workload
 from benchmarks.results import Profile
 from rerank_core.engine import CrossEncoder, Engine, load_cross_encoder
+from rerank_core.engine.native import NativePath
 
 _SMALLEST_SHARE = 0.01
 _ROWS = 24  # enough for three batches of R
 
 
 def profiles(bench: Bench) -> Iterator[Profile]:
-    """Stages of a request on each path, then the operators of those that are ONNX graphs."""
+    """Stages of a request on each path, then what is inside: of the kernel, and of ONNX graphs."""
     engine = bench.engine(bench.cores)
     for workload in bench.workloads:
         for choice, model in bench.models.items():
             stages = _stages(bench, engine, model, workload)
             yield Profile(f"{choice}, stages", workload.name, stages)
     for workload in bench.workloads:
+        yield from _kernel(bench, workload)
         yield from _operators(bench, workload)
+
+
+def _kernel(bench: Bench, workload: Workload) -> Iterator[Profile]:
+    """The kernel's own stages on one thread, every unit of every request as it is planned.
+
+    Of a unit's stage the least of all rounds counts: what else ran on the core only adds.
+    """
+    rows = [request.tokens for request in workload.requests]
+    for choice, model in bench.models.items():
+        path = model.path
+        if not isinstance(path, NativePath):
+            continue
+        units = [tokens.rows(unit) for tokens in rows for unit in path.plan(tokens)]
+        least: list[dict[str, float]] = [path.stages(unit) for unit in units]
+        for _ in range(bench.rounds):
+            for before, unit in zip(least, units, strict=True):
+                before |= {name: min(before[name], s) for name, s in path.stages(unit).items()}
+        total: Counter[str] = Counter()
+        for of_unit in least:
+            total.update(of_unit)
+        tokens = sum(int(unit.lengths.sum()) for unit in units)
+        whole_s = sum(total.values())
+        shares = {name: took_s / whole_s for name, took_s in total.items()}
+        yield Profile(f"{choice}, kernel", workload.name, shares, whole_s / tokens * 1e6)
 
 
 def _stages(

@@ -84,11 +84,13 @@ def share_of_peak(trial: Trial, series: Series, peak: Peak) -> float:
 def profile_table(profiles: tuple[Profile, ...]) -> Table:
     """One row a way of computing, its parts largest first."""
     table = Table(title="where the time goes", title_justify="left")
-    for name in ("of", "texts", "shares"):
+    for name in ("of", "texts", "us a token", "shares"):
         table.add_column(name)
     for profile in profiles:
         parts = ", ".join(f"{name} {share:.1%}" for name, share in profile.shares.items())
-        table.add_row(profile.name, profile.workload, parts)
+        took_us = profile.microseconds_a_token
+        took = "" if took_us is None else f"{took_us:.1f}"
+        table.add_row(profile.name, profile.workload, took, parts)
     return table
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import weakref
+from collections.abc import Callable
 from ctypes import byref
 from pathlib import Path
 
@@ -80,21 +81,37 @@ class NativePath:
     def forward(self, tokens: PackedTokens) -> npt.NDArray[np.float32]:
         """Outputs of any rows, shape ``(rows, columns)``. Raises `ScoringError`."""
         outputs = np.empty((len(tokens), self.columns), np.float32)
+        self._call(self._library.rerank_encoder_forward, tokens, outputs)
+        return outputs
+
+    def stages(self, tokens: PackedTokens) -> dict[str, float]:
+        """Seconds of a forward pass by its stages, for those who measure. Raises `ScoringError`."""
+        names, profile = native.profiler(self._library)
+        seconds = np.zeros(len(names))
+        outputs = np.empty((len(tokens), self.columns), np.float32)
+        self._call(profile, tokens, outputs, seconds)
+        return dict(zip(names, seconds.tolist(), strict=True))
+
+    def _call(
+        self,
+        function: Callable[..., int],
+        tokens: PackedTokens,
+        *written: npt.NDArray[np.floating],
+    ) -> None:
         message = native.Message()
-        failed = self._library.rerank_encoder_forward(
+        failed = function(
             self._handle,
             # Another dtype or a strided view would be read as garbage.
             _address(np.ascontiguousarray(tokens.ids, np.int32)),
             _address(np.ascontiguousarray(tokens.type_ids, np.int32)),
             _address(np.ascontiguousarray(tokens.offsets, np.int64)),
             len(tokens),
-            _address(outputs),
+            *map(_address, written),
             message.buffer,
             message.size,
         )
         if failed:
             raise ScoringError(f"the native kernel refuses the rows: {message}")
-        return outputs
 
 
 def _best(library: ctypes.CDLL, *, bf16_attention: bool) -> str:

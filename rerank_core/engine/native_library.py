@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from ctypes import POINTER, Structure, c_char_p, c_float, c_int32, c_size_t, c_void_p
 from functools import cache
 from pathlib import Path
@@ -129,6 +130,21 @@ def load_library(path: Path | None = None) -> ctypes.CDLL:
     )
     library.rerank_encoder_forward.restype = c_int32
     return library
+
+
+def profiler(library: ctypes.CDLL) -> tuple[list[str], Callable[..., int]]:
+    """Names of the stages of a forward pass, and the function that times them."""
+    library.rerank_stages.argtypes = ()
+    library.rerank_stages.restype = c_char_p
+    profile: Callable[..., int] = library.rerank_encoder_profile
+    forward = library.rerank_encoder_forward
+    # As a forward pass, with the seconds behind its outputs.
+    library.rerank_encoder_profile.argtypes = (
+        *forward.argtypes[:-2],
+        c_void_p,
+        *forward.argtypes[-2:],
+    )
+    return library.rerank_stages().decode("ascii").split(","), profile
 
 
 def peak_operations(library: ctypes.CDLL, instruction_set: str, steps: int) -> float:

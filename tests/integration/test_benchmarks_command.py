@@ -84,6 +84,9 @@ def test_a_tiny_run_end_to_end(shop, model, tmp_path):
         assert len(foretold.expected_ms) == len(foretold.taken_ms) == 30
         assert min(foretold.expected_ms + foretold.taken_ms) > 0
     assert {"R, operators", "onnxruntime, operators"} <= {one.name for one in result.profiles}
+    kernel = next(one for one in result.profiles if one.name == "native, kernel")
+    assert {"attention", "ffn-in", "head"} < kernel.shares.keys()
+    assert kernel.microseconds_a_token
     for profile in result.profiles:
         assert sum(profile.shares.values()) == pytest.approx(1)
     assert str(tmp_path) not in out.read_text()

@@ -136,3 +136,23 @@ def test_bfloat16_attention_is_refused_without_tiles(monkeypatch):
     monkeypatch.setattr("rerank_core.engine.native_library.bf16_sets", lambda _: [])
     with pytest.raises(ArtifactError, match="needs AMX, which this machine lacks; choose native"):
         NativePath(random_weights(SHAPE), SHAPE, bf16_attention=True)
+
+
+def test_stages_are_those_of_a_forward_pass():
+    """Each by its name, none negative, and rows out of range are refused as ever."""
+    path = NativePath(random_weights(SHAPE), SHAPE)
+    found = path.stages(random_rows(SHAPE, [5, 300]))
+    assert list(found) == [
+        "embedding",
+        "quantising",
+        "key-value-query",
+        "attention",
+        "attention-output",
+        "normalising",
+        "ffn-in",
+        "ffn-out",
+        "head",
+    ]
+    assert min(found.values()) > 0
+    with pytest.raises(ScoringError, match="out of the model's range"):
+        path.stages(PackedTokens.pack([[50]]))
