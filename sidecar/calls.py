@@ -15,6 +15,7 @@ from google.rpc import code_pb2
 from rerank_core.errors import DeadlineError, InputError
 from rerank_proto.rerank.v1 import rerank_pb2 as pb
 from sidecar.frame import Frame, Incoming
+from sidecar.gate import Room
 from sidecar.service import Context
 from sidecar.status import retry_after_ms, to_status
 from sidecar.wire_size import check_parts, worth_counting
@@ -24,6 +25,9 @@ _DETAILS = "grpc-status-details-bin"
 _PUSHBACK = "grpc-retry-pushback-ms"
 # Its id and text, or a few dozen fields of four parts each.
 _PARTS_A_DOCUMENT = 256
+# gRPC keeps what has come of a message to itself. What comes within this time is bounded by the
+# network alone; then room is held for all that may come.
+_PROMPT_S = 0.5
 _GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -79,7 +83,7 @@ class _Call:
         call = Incoming("grpc", self._rpc, headers, _address(context.peer()))
         try:
             with self._frame.around(call) as room:
-                content = await _whole(messages, self._frame.limits.request_s)
+                content = await _whole(messages, room, self._frame.limits.request_s)
                 room.take(len(content))
                 if worth_counting(content):
                     most = _PARTS_A_DOCUMENT * self._frame.limits.max_documents
@@ -100,15 +104,26 @@ class _Call:
             raise InputError("request", "no message of this RPC, or a text not UTF-8") from error
 
 
-async def _whole(messages: AsyncIterator[bytes], request_s: float) -> bytes:
-    """The one message of a call. Raises `DeadlineError` where it takes longer to come."""
+async def _whole(messages: AsyncIterator[bytes], room: Room, request_s: float) -> bytes:
+    """The one message of a call.
+
+    Raises `DeadlineError` where it takes longer to come, `OverloadError` where it is slow and too
+    many others are.
+    """
+    coming = asyncio.ensure_future(anext(messages))
     try:
         async with asyncio.timeout(request_s):
-            return await anext(messages)
+            done, _ = await asyncio.wait({coming}, timeout=_PROMPT_S)
+            if done:
+                return coming.result()
+            with room.slowly():
+                return await coming
     except TimeoutError as error:
         raise DeadlineError(f"the request was not whole within {request_s:g} s") from error
     except StopAsyncIteration as error:
         raise InputError("request", "the call ended without one") from error
+    finally:
+        coming.cancel()
 
 
 def _address(peer: str) -> str:

@@ -18,6 +18,8 @@ class Gate:
         """Inside now."""
         self.bytes = 0
         """Of their requests."""
+        self.slow = 0
+        """Those inside whose requests are slow to come."""
         self.closed = False
         """Calls are refused."""
         self._empty = asyncio.Event()
@@ -71,6 +73,22 @@ class Room:
             )
         self.bytes += size_bytes
         self._gate.bytes += size_bytes
+
+    @contextmanager
+    def slowly(self) -> Iterator[None]:
+        """Holds the most that a request may have, for the length of the block.
+
+        For one that is slow to come where nobody says how much of it has come. What is slow has
+        room of its own, so that it keeps nobody out who is not. Raises `OverloadError`.
+        """
+        gate, limits = self._gate, self._limits
+        if gate.slow >= limits.max_bytes_under_way // limits.max_message_bytes:
+            raise OverloadError(f"{gate.slow} requests are slow to come, which is the limit")
+        gate.slow += 1
+        try:
+            yield
+        finally:
+            gate.slow -= 1
 
     def fits(self, size_bytes: int) -> None:
         """Raises `TooLargeError` where a request is longer than one may be."""

@@ -205,6 +205,36 @@ def test_calls_that_do_not_arrive_are_counted_and_ended(cross, tmp_path):
         assert rerank(sidecar, "cordless drill").scored == 1
 
 
+def test_what_is_slow_to_come_has_bounded_room(cross, tmp_path):
+    """Room for two of the largest: a third that stalls is refused, whoever is prompt is served."""
+    flags = ["--models.reranker", cross, "--limits.request-s", 600]
+    flags += ["--limits.max-message-bytes", 1_000_000, "--limits.max-bytes-under-way", 2_000_000]
+    refused = {"status": "RESOURCE_EXHAUSTED"}
+    with running(tmp_path, *flags, http=True) as sidecar, ExitStack() as held:
+        metrics = f"{sidecar.url}/metrics"
+
+        def stall(under_way):
+            connection = held.enter_context(half_a_call(sidecar.target))
+            wait_until(lambda: f"calls_under_way {under_way}.0" in httpx.get(metrics).text)
+            return connection
+
+        first = stall(1)
+        stall(2)
+        held.enter_context(half_a_call(sidecar.target))
+        (line,) = sidecar.wait_logged("call", **refused)
+        assert "2 requests are slow to come" in line["error"]
+        for _ in range(5):
+            assert rerank(sidecar, "cordless drill").scored == 1
+        # Where one leaves, another may be slow; and then again no further one.
+        reset(first)
+        wait_until(lambda: "calls_under_way 1.0" in httpx.get(metrics).text)
+        stall(2)
+        held.enter_context(half_a_call(sidecar.target))
+        sidecar.wait_logged("call", count=2, **refused)
+        assert "calls_under_way 2.0" in httpx.get(metrics).text
+        assert sidecar.errors == ""
+
+
 def test_grpc_connections_beyond_the_limit_are_closed(cross, tmp_path):
     """Three are held where three may be; one more is closed, and served when one has left."""
     flags = ["--models.reranker", cross, "--max-connections", 3]
@@ -230,19 +260,24 @@ async def test_callers_that_vanish_cost_nothing_after(sidecar):
     """A hundred calls whose deadline passes, fifty that are reset: the queue is soon empty."""
     outcome = await load(sidecar.target, 400, 0.25, 5, requests(4, 200, 100))
     assert outcome.errors["DEADLINE_EXCEEDED"] > 0
+    before = _ended_early(sidecar)
     held = [half_a_call(sidecar.target) for _ in range(50)]
     # So that they have come: before that there is nothing to end.
     assert (await asyncio.to_thread(rerank, sidecar, "cordless drill")).scored == 1
     for connection in held:
         reset(connection)
-    # To gRPC that is a call that ended without its message.
-    ended = {"status": "INVALID_ARGUMENT", "error": "InputError at request"}
-    await asyncio.to_thread(wait_until, lambda: sidecar.logged("call", **ended))
+    await asyncio.to_thread(wait_until, lambda: _ended_early(sidecar) > before)
     page = ""
     async with httpx.AsyncClient() as client, asyncio.timeout(PATIENCE_S):
         while "rerank_engine_requests 0.0" not in page or "waiting_requests 0.0" not in page:
             page = (await client.get(f"{sidecar.url}/metrics")).text
     await asyncio.to_thread(assert_well, sidecar)
+
+
+def _ended_early(sidecar):
+    """Calls whose caller vanished: gRPC ends the call, and what was to come of it, in any order."""
+    statuses = ("CANCELLED", "INVALID_ARGUMENT")
+    return sum(len(sidecar.logged("call", status=status)) for status in statuses)
 
 
 def test_the_openapi_page_is_true(sidecar):
