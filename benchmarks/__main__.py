@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from benchmarks.analyzers.command import analyzers
 from benchmarks.capacity.command import plan
 from benchmarks.ending import DATA, FIRST_SET, console, data_of_environment, notes, told_errors
 from benchmarks.engine.run import Plan, Section, measure
@@ -46,6 +47,7 @@ def describe() -> None:
 for command in (run, load, workload, compare, guard, report, plan, readme, index, quality, fusion):
     app.command()(command)
 app.command()(training)
+app.command()(analyzers)
 
 
 @app.command()

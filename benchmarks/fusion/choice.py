@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-import numpy as np
-
+from benchmarks.folds import Values, choose_by_folds, over_sets, require_queries
 from rerank_core.cluster.fusion import Method, fuse
-from rerank_core.errors import InputError
 from rerank_core.measures import (
     Interval,
     Judgments,
@@ -25,9 +22,6 @@ from rerank_core.measures import (
 LEXICAL, VECTOR = "lexical", "vector"
 STEPS = 10
 """The lexical leg's weight goes from 1 to 9 tenths, the vector leg has the rest."""
-
-Values = Mapping[str, float]
-"""nDCG@10 by query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,58 +95,33 @@ def settings() -> tuple[Setting, ...]:
 
 
 def choose(sets: Sequence[Judged], *, folds: int = 5, repeats: int = 1, seed: int = 0) -> Choice:
-    """One setting for all sets. Each is cut into folds by itself, `repeats` times anew.
-
-    Raises `InputError` where a set has fewer queries than folds.
-    """
+    """One setting for all sets. Raises `InputError` where a set has fewer queries than folds."""
     for one in sets:
-        if len(one.judgments) < folds:
-            raise InputError(
-                f"queries of {one.name}",
-                f"{len(one.judgments)} are judged, {folds} folds need more",
-            )
+        require_queries(one.name, len(one.judgments), folds)
     measured = {
         setting: {
             one.name: ndcg(one.judgments, fused(one.legs, setting), one.scale) for one in sets
         }
         for setting in settings()
     }
-    names = {one.name: sorted(one.judgments) for one in sets}
-    random = np.random.default_rng(seed)
-    seen: dict[str, defaultdict[str, list[float]]] = {name: defaultdict(list) for name in names}
-    chosen = []
-    for _ in range(repeats):
-        for fold in _folds(names, folds, random):
-            others = {
-                name: [query for query in queries if query not in fold[name]]
-                for name, queries in names.items()
-            }
-            setting = _best(measured, others)
-            chosen.append(setting)
-            for name, queries in fold.items():
-                for query in queries:
-                    seen[name][query].append(measured[setting][name][query])
-    held_out = {
-        name: {query: fmean(values) for query, values in queries.items()}
-        for name, queries in seen.items()
-    }
     alone = {
         one.name: {leg: ndcg(one.judgments, run, one.scale) for leg, run in one.legs.items()}
         for one in sets
     }
-    best = _best(measured, names)
+    chosen = choose_by_folds(measured, folds=folds, repeats=repeats, seed=seed)
     return Choice(
-        setting=best,
-        ndcg=_mean(measured[best], names),
-        grid={setting: _mean(values, names) for setting, values in measured.items()},
-        held_out=_over_sets(held_out, seed),
-        folds=tuple(chosen),
+        setting=chosen.setting,
+        ndcg=chosen.grid[chosen.setting],
+        grid=chosen.grid,
+        held_out=over_sets(chosen.held_out, seed=seed),
+        folds=chosen.folds,
         legs={
-            leg: fmean(fmean(alone[name][leg].values()) for name in names)
+            leg: fmean(fmean(legs[leg].values()) for legs in alone.values())
             for leg in (LEXICAL, VECTOR)
         },
         sets=tuple(
-            _worth(name, alone[name], measured[EQUAL][name], held_out[name], seed) for name in names
+            _worth(name, alone[name], measured[EQUAL][name], held_out, seed)
+            for name, held_out in chosen.held_out.items()
         ),
     )
 
@@ -167,31 +136,6 @@ def fused(legs: Mapping[str, Run], setting: Setting) -> dict[str, dict[str, floa
         products = fuse(setting.method, found, setting.weights)
         runs[query] = {product.id: product.score for product in products}
     return runs
-
-
-def _folds(
-    names: Mapping[str, Sequence[str]], folds: int, random: np.random.Generator
-) -> Iterator[dict[str, set[str]]]:
-    """Each query is in one of them, and each has its share of every set."""
-    parts = {
-        name: np.array_split(random.permutation(len(queries)), folds)
-        for name, queries in names.items()
-    }
-    for fold in range(folds):
-        yield {
-            name: {queries[number] for number in parts[name][fold]}
-            for name, queries in names.items()
-        }
-
-
-def _best(
-    measured: Mapping[Setting, Mapping[str, Values]], names: Mapping[str, Sequence[str]]
-) -> Setting:
-    return max(measured, key=lambda setting: _mean(measured[setting], names))
-
-
-def _mean(values: Mapping[str, Values], names: Mapping[str, Sequence[str]]) -> float:
-    return fmean(fmean(values[name][query] for query in queries) for name, queries in names.items())
 
 
 def _worth(
@@ -211,16 +155,3 @@ def _worth(
 
 def _gain(ours: Values, theirs: Values, seed: int) -> Interval:
     return paired_test(ours, theirs, flips=1, seed=seed).difference
-
-
-def _over_sets(values: Mapping[str, Values], seed: int, *, resamples: int = 10_000) -> Interval:
-    """The mean over sets of their means; queries are drawn anew within each set."""
-    random = np.random.default_rng(seed)
-    drawn = []
-    for queries in values.values():
-        array = np.array([queries[query] for query in sorted(queries)])
-        drawn.append(array[random.integers(0, len(array), (resamples, len(array)))].mean(axis=1))
-    level = 0.95
-    low, high = np.quantile(np.mean(drawn, axis=0), [(1 - level) / 2, (1 + level) / 2])
-    mean = fmean(fmean(queries.values()) for queries in values.values())
-    return Interval(mean, float(low), float(high), level)

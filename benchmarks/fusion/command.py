@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 from rich.table import Table
 
 from benchmarks.ending import DATA, FIRST_SET, console, data_of_environment, notes, told_errors
+from benchmarks.folds import REPEATS, tally
 from benchmarks.fusion.choice import LEXICAL, VECTOR, Choice, Judged, choose
 from benchmarks.fusion.result import FORMAT, FusionResult, Looked
 from benchmarks.machine import Load, load_average, this_machine
@@ -27,9 +27,6 @@ from rerank_core.errors import ConfigError
 from rerank_core.measures import Interval
 from rerank_core.records import to_json
 
-REPEATS = 5
-"""Of the cross-validation: with some 60 queries a set, how they are cut moves the figure."""
-
 
 def fusion(  # noqa: PLR0913, PLR0917  one a command line option
     data: Annotated[
@@ -43,8 +40,9 @@ def fusion(  # noqa: PLR0913, PLR0917  one a command line option
         str, typer.Option(help="Bi-encoder: minilm, or a model folder.")
     ] = Plan.encoder,
     alias: Annotated[
-        str, typer.Option(help="Search the index behind it, and build none; of one folder.")
-    ] = Plan.alias,
+        list[str] | None,
+        typer.Option(help="Search the index behind it, and build none; one a folder, in order."),
+    ] = None,
     depth: Annotated[int, typer.Option(min=10, help="As in the profile.")] = Plan.depth,
     folds: Annotated[int, typer.Option(min=2)] = 5,
     out: Annotated[
@@ -71,13 +69,12 @@ def fusion(  # noqa: PLR0913, PLR0917  one a command line option
                 data=folder,
                 split=split,
                 encoder=encoder,
-                alias=alias,
+                alias=index,
                 depth=depth,
                 depths=(depth,),
             )
-            for folder in folders
+            for folder, index in zip(folders, _aliases(folders, alias or ()), strict=True)
         ]
-        _check_folders(folders, alias)
         collections = [read_collection(plan.data, plan.split) for plan in plans]
         with (
             use_or_start() as settings,
@@ -141,12 +138,16 @@ def to_toml(record: ChosenWeights) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _check_folders(folders: Sequence[Path], alias: str) -> None:
-    names = [folder.name for folder in folders]
+def _aliases(folders: Sequence[Path], aliases: Sequence[str]) -> Sequence[str]:
+    """One a folder; empty where an index is made."""
+    names = [folder.resolve().name for folder in folders]
     if len(set(names)) < len(names):
         raise ConfigError(f"folders {', '.join(names)}: two have one name; give each its own")
-    if alias and len(folders) > 1:
-        raise ConfigError("--alias is an index of one folder; name one, or leave the alias out")
+    if aliases and len(aliases) != len(folders):
+        raise ConfigError(
+            f"--alias: {len(aliases)} for {len(folders)} folders; give one for each, or none"
+        )
+    return aliases or [Plan.alias] * len(folders)
 
 
 def _record(plans: Sequence[Plan], stage: FirstStage, choice: Choice) -> ChosenWeights:
@@ -157,7 +158,7 @@ def _record(plans: Sequence[Plan], stage: FirstStage, choice: Choice) -> ChosenW
         data=", ".join(plan.data.name for plan in plans),
         split=plans[0].split,
         queries=sum(one.queries for one in choice.sets),
-        index=plans[0].alias or "made for the while",
+        index=", ".join(plan.alias for plan in plans if plan.alias) or "made for the while",
         templates=stage.templates,
         encoder_hash=stage.encoder_hash,
         ndcg=round(choice.ndcg, 4),
@@ -190,5 +191,4 @@ def _result(
 
 
 def _tally(choice: Choice) -> dict[str, int]:
-    named = (f"{one.method} {one.lexical:g}" for one in choice.folds)
-    return dict(Counter(named).most_common())
+    return tally([f"{one.method} {one.lexical:g}" for one in choice.folds])

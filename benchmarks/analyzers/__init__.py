@@ -1,0 +1,1 @@
+"""Choosing how texts become terms, and how fields are matched."""
