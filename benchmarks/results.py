@@ -71,7 +71,7 @@ class Profile:
     shares: dict[str, float]
     """Of the whole, by stage or operator; they add up to 1."""
     microseconds_a_token: float | None = None
-    """Of the whole, where it was computed on one thread alone."""
+    """Processor time of the whole, where it was computed on one thread alone."""
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,8 @@ def profiles(bench: Bench) -> Iterator[Profile]:
 def _kernel(bench: Bench, workload: Workload) -> Iterator[Profile]:
     """The kernel's own stages on one thread, every unit of every request as it is planned.
 
-    Of a unit's stage the least of all rounds counts: what else ran on the core only adds.
+    In processor time, and of a unit's stage the least of all rounds counts: what else runs on the
+    core only adds.
     """
     rows = [request.tokens for request in workload.requests]
     for choice, model in bench.models.items():

@@ -85,7 +85,7 @@ class NativePath:
         return outputs
 
     def stages(self, tokens: PackedTokens) -> dict[str, float]:
-        """Seconds of a forward pass by its stages, for those who measure. Raises `ScoringError`."""
+        """Processor seconds of a forward pass by its stages, to measure. Raises `ScoringError`."""
         names, profile = native.profiler(self._library)
         seconds = np.zeros(len(names))
         outputs = np.empty((len(tokens), self.columns), np.float32)
