@@ -1,12 +1,14 @@
-"""gRPC calls that somebody began and did not finish, byte by byte."""
+"""HTTP/2 byte by byte: gRPC calls that somebody began and did not finish, and pings."""
 
 from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Iterator
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _SETTINGS = 0, 1, 4
+PING, GOAWAY = 6, 7
 _ACK, _END_HEADERS = 1, 4
 
 
@@ -28,6 +30,27 @@ def half_a_call(target: str, declared_bytes: int = 900_000) -> socket.socket:
         + _frame(_DATA, 0, 1, message)
     )
     return connection
+
+
+def greeted(target: str) -> socket.socket:
+    """A connection whose preface and settings are sent."""
+    connection = connected(target)
+    connection.sendall(PREFACE + _frame(_SETTINGS, 0, 0) + _frame(_SETTINGS, _ACK, 0))
+    return connection
+
+
+def ping(connection: socket.socket, *, count: int = 1, answer_to: bytes = b"") -> None:
+    """Pings at once, or the answer to one."""
+    content = answer_to or b"8 bytes."
+    connection.sendall(count * _frame(PING, _ACK if answer_to else 0, 0, content))
+
+
+def frames(connection: socket.socket) -> Iterator[tuple[int, int, bytes]]:
+    """Kind, flags and content of what the peer sends, until it closes the connection."""
+    with connection.makefile("rb") as stream:
+        while len(head := stream.read(9)) == 9:
+            size = int.from_bytes(head[:3], "big")
+            yield head[3], head[4], stream.read(size)
 
 
 def reset(connection: socket.socket) -> None:

@@ -24,7 +24,17 @@ from rerank_core.artifact import open_artifact
 from rerank_core.engine import load_cross_encoder
 from rerank_proto.rerank.v1 import rerank_pb2 as pb
 from rerank_proto.rerank.v1 import rerank_pb2_grpc as pb_grpc
-from tests.half_sent import PREFACE, connected, half_a_call, reset
+from tests.half_sent import (
+    GOAWAY,
+    PING,
+    PREFACE,
+    connected,
+    frames,
+    greeted,
+    half_a_call,
+    ping,
+    reset,
+)
 from tests.serving_load import load, requests
 from tests.sidecar_process import PATIENCE_S, running, wait_until
 from tests.tiny_models import make_cross_encoder
@@ -254,6 +264,45 @@ def test_grpc_connections_beyond_the_limit_are_closed(cross, tmp_path):
         with grpc.insecure_channel(sidecar.target) as channel:
             stub = pb_grpc.ModelServiceStub(channel)
             assert stub.ModelInfo(request, timeout=PATIENCE_S, wait_for_ready=True).is_default
+
+
+def test_who_pings_too_often_is_let_go(sidecar):
+    """One ping, then three more within 10 s: GOAWAY of ENHANCE_YOUR_CALM; others are served."""
+    with greeted(sidecar.target) as connection:
+        connection.settimeout(PATIENCE_S)
+        ping(connection, count=4)
+        received = [(kind, content) for kind, _, content in frames(connection)]
+    assert [kind for kind, _ in received].count(PING) == 4
+    kind, content = received[-1]
+    # RFC 9113, 6.8 and 7: the last stream, the error's code, and what the peer adds.
+    assert (kind, content[4:]) == (GOAWAY, (11).to_bytes(4, "big") + b"too_many_pings")
+    assert_well(sidecar)
+
+
+@pytest.mark.long
+def test_a_silent_peer_is_dropped_and_one_that_answers_is_kept(cross, tmp_path):
+    """After 60 s without a word the server pings, 20 s later it closes what has not answered."""
+    with (
+        running(tmp_path, "--models.reranker", cross) as sidecar,
+        greeted(sidecar.target) as silent,
+        greeted(sidecar.target) as lively,
+    ):
+        asked = []
+
+        def answer():
+            for kind, flags, content in frames(lively):
+                if kind == PING and not flags:
+                    asked.append(content)
+                    ping(lively, answer_to=content)
+
+        answering = threading.Thread(target=answer, daemon=True)
+        answering.start()
+        silent.settimeout(5 * PATIENCE_S)
+        with suppress(ConnectionResetError):
+            kinds = [kind for kind, flags, _ in frames(silent) if not flags]
+        assert PING in kinds
+        assert asked
+        assert answering.is_alive()
 
 
 async def test_callers_that_vanish_cost_nothing_after(sidecar):
