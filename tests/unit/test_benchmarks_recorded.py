@@ -13,6 +13,7 @@ import pytest
 from benchmarks.guard.verdict import Round, judge
 from benchmarks.points import read_suite
 from benchmarks.report.readme import block, put
+from benchmarks.results import read_result
 from rerank_core.errors import ConfigError
 from rerank_core.records import read_value
 
@@ -110,3 +111,28 @@ def test_what_grpc_adds_and_keeps_is_what_the_docs_say():
     assert np.median(one_caller.series["beside_engine_ms"]) == pytest.approx(4.6, abs=0.05)
     assert np.median(half.series["beside_engine_ms"]) == pytest.approx(6.0, abs=0.05)
     assert sorted(saturated.series["kept_share"]) == [0.89, 0.93, 0.96, 1.05, 1.13]
+
+
+def test_the_kernels_stages_are_as_the_decision_says():
+    """Nine tenths of titles on AVX2 are products; each row of the table is the file's."""
+    result = read_result(ROOT / "docs" / "results" / "engine-stages-zen3-2cores.json")
+    page = (ROOT / "docs" / "decisions" / "0002-native-kernel.md").read_text(encoding="utf-8")
+    products = ("key-value-query", "attention-output", "ffn-in", "ffn-out")
+    titles, texts = (one for one in result.profiles if one.name == "native, kernel")
+    for profile in (titles, texts):
+        assert sum(profile.shares.values()) == pytest.approx(1)
+    assert sum(titles.shares[name] for name in products) > 0.9
+    for words, stage in (
+        ("keys, values, queries", "key-value-query"),
+        ("attention", "attention"),
+        ("attention's output", "attention-output"),
+        ("feed-forward, in (with GELU and its rotation)", "ffn-in"),
+        ("feed-forward, out", "ffn-out"),
+        ("rotating and rounding to int8", "quantising"),
+    ):
+        assert (
+            f"| {words} | {titles.shares[stage]:.0%} | {texts.shares[stage]:.0%} |".replace(
+                "%", " %"
+            )
+            in page
+        )
