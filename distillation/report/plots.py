@@ -49,8 +49,8 @@ def scale_curve(
             colour = _WARM if name.lower().startswith("teacher") else _SOFT
             axes.axhline(level, color=colour, lw=1, ls=("--", ":", "-.")[number % 3])
             axes.annotate(
-                name, (1.0, level), xycoords=("axes fraction", "data"), fontsize=8,
-                color=colour if colour == _WARM else _INK, ha="right", va="bottom",
+                name, (1.01, level), xycoords=("axes fraction", "data"), fontsize=8,
+                color=colour if colour == _WARM else _INK, ha="left", va="center",
             )  # fmt: skip
         axes.set_xlabel(unit)
         axes.set_ylabel("nDCG@10")
