@@ -25,7 +25,7 @@ from rerank_core.cluster.connection import connect
 from rerank_core.cluster.dialect import detect
 from rerank_core.cluster.settings import ClusterSettings
 from rerank_core.errors import ConfigError
-from rerank_core.measures import Interval, bootstrap, ndcg, paired_test
+from rerank_core.measures import Interval, bootstrap, ndcg, paired_differences, paired_test
 
 _PATIENCE_S = 120.0
 """A request's: nothing here is timed, and an index of many analyzers takes a while to make."""
@@ -123,7 +123,9 @@ def _result(
     split: str,
     before: Load,
 ) -> AnalyzersResult:
-    gains = {name: _gains(chosen.held_out[name], measured[SHIPPED][name]) for name in sets}
+    gains = {
+        name: paired_differences(chosen.held_out[name], measured[SHIPPED][name]) for name in sets
+    }
     return AnalyzersResult(
         format=FORMAT,
         machine=this_machine(),
@@ -154,10 +156,6 @@ def _compared(measured: Measured, name: str) -> tuple[Compared, ...]:
         test = paired_test(by_set[name], shipped)
         found.append(Compared(candidate, bootstrap(by_set[name]), test.difference, test.p_value))
     return tuple(found)
-
-
-def _gains(ours: Values, theirs: Values) -> dict[str, float]:
-    return {query: ours[query] - theirs[query] for query in ours}
 
 
 def _told(value: Interval, sign: str = "") -> str:

@@ -15,7 +15,7 @@ from rerank_core.measures import (
     Scale,
     bootstrap,
     ndcg,
-    paired_test,
+    paired_differences,
     ranked,
 )
 
@@ -148,10 +148,6 @@ def _worth(
         legs={leg: bootstrap(values, seed=seed) for leg, values in legs.items()},
         equal=bootstrap(equal, seed=seed),
         held_out=bootstrap(held_out, seed=seed),
-        over_better_leg=_gain(held_out, better, seed),
-        over_equal=_gain(held_out, equal, seed),
+        over_better_leg=bootstrap(paired_differences(held_out, better), seed=seed),
+        over_equal=bootstrap(paired_differences(held_out, equal), seed=seed),
     )
-
-
-def _gain(ours: Values, theirs: Values, seed: int) -> Interval:
-    return paired_test(ours, theirs, flips=1, seed=seed).difference

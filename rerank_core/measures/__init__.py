@@ -14,7 +14,13 @@ from rerank_core.measures.pairwise import pairwise_accuracy
 from rerank_core.measures.ranking import Run, ranked
 from rerank_core.measures.runs import read_qrels, read_run, write_qrels, write_run
 from rerank_core.measures.scale import Scale
-from rerank_core.measures.significance import Interval, PairedTest, bootstrap, paired_test
+from rerank_core.measures.significance import (
+    Interval,
+    PairedTest,
+    bootstrap,
+    paired_differences,
+    paired_test,
+)
 from rerank_core.measures.spearman import spearman
 
 __all__ = [
@@ -34,6 +40,7 @@ __all__ = [
     "kendall_tau",
     "mixed",
     "ndcg",
+    "paired_differences",
     "paired_test",
     "pairwise_accuracy",
     "ranked",
