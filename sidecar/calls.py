@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack
 from typing import Any, TypeAlias
 from urllib.parse import unquote
 
@@ -12,7 +13,7 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError
 from google.rpc import code_pb2
 
-from rerank_core.errors import DeadlineError, InputError
+from rerank_core.errors import DeadlineError, InputError, OverloadError
 from rerank_proto.rerank.v1 import rerank_pb2 as pb
 from sidecar.frame import Frame, Incoming
 from sidecar.gate import Room
@@ -110,20 +111,29 @@ async def _whole(messages: AsyncIterator[bytes], room: Room, request_s: float) -
     Raises `DeadlineError` where it takes longer to come, `OverloadError` where it is slow and too
     many others are.
     """
-    coming = asyncio.ensure_future(anext(messages))
-    try:
-        async with asyncio.timeout(request_s):
-            done, _ = await asyncio.wait({coming}, timeout=_PROMPT_S)
-            if done:
-                return coming.result()
-            with room.slowly():
-                return await coming
-    except TimeoutError as error:
-        raise DeadlineError(f"the request was not whole within {request_s:g} s") from error
-    except StopAsyncIteration as error:
-        raise InputError("request", "the call ended without one") from error
-    finally:
-        coming.cancel()
+    loop = asyncio.get_running_loop()
+    refused: list[OverloadError] = []
+    with ExitStack() as held:
+
+        def slow() -> None:
+            try:
+                held.enter_context(room.slowly())
+            except OverloadError as error:
+                refused.append(error)
+                patience.reschedule(loop.time())
+
+        timer = loop.call_later(_PROMPT_S, slow)
+        try:
+            async with asyncio.timeout(request_s) as patience:
+                return await anext(messages)
+        except TimeoutError as error:
+            if refused:
+                raise refused[0] from None
+            raise DeadlineError(f"the request was not whole within {request_s:g} s") from error
+        except StopAsyncIteration as error:
+            raise InputError("request", "the call ended without one") from error
+        finally:
+            timer.cancel()
 
 
 def _address(peer: str) -> str:

@@ -35,9 +35,8 @@ class Score:
     """Where the model is calibrated."""
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A candidate at its place in the answer."""
+class Placed(NamedTuple):
+    """A candidate at its place in the answer. A tuple, as candidates are."""
 
     candidate: Candidate
     rank: int
@@ -77,14 +76,14 @@ def place(
     falling logit, ties in first-stage order, then those not scored in first-stage order.
     """
     scored = sorted(logits, key=lambda position: (-logits[position], position))
-    rest = [position for position in range(len(candidates)) if position not in logits]
-    return tuple(
-        Placed(
-            candidate=candidates[position],
-            rank=rank,
-            score=_score(logits[position], calibration) if position in logits else None,
-        )
-        for rank, position in enumerate([*scored, *rest], start=1)
+    best = [
+        Placed(candidates[position], rank, _score(logits[position], calibration))
+        for rank, position in enumerate(scored, start=1)
+    ]
+    rest = [candidate for at, candidate in enumerate(candidates) if at not in logits]
+    return (
+        *best,
+        *(Placed(candidate, rank, None) for rank, candidate in enumerate(rest, len(best) + 1)),
     )
 
 
