@@ -25,7 +25,7 @@ from rerank_core.errors import ConfigError, SetupError
 PROFILE = "walkthrough"
 """The one profile of the sidecar that is started here."""
 _SETTINGS = Path(__file__).parents[1] / "deploy" / "sidecar.toml"
-_ADVICE = ("legs", "rerank_depth", "blend")
+_ADVICE = ("legs", "fusion", "rerank_depth", "blend")
 
 _START_S = 120.0
 _LOOK_EVERY_S = 0.1
@@ -41,7 +41,7 @@ class Models:
 
 
 def advice() -> dict[str, Any]:
-    """Legs, rerank_depth and blend of deploy/sidecar.toml: what is advised stands there alone.
+    """Legs, their fusion, rerank_depth and blend of deploy/sidecar.toml: advice stands there alone.
 
     Raises `ConfigError` where it does not.
     """

@@ -28,8 +28,8 @@ def show_settings(console: Console, settings: Mapping[str, Any]) -> None:
     """How the search is put together."""
     legs = ", ".join(f"{leg} {weight:g}" for leg, weight in settings["legs"].items())
     line = (
-        f"legs: {legs}; the first {settings['rerank_depth']} are reranked, {settings['blend']:g} "
-        "of the first stage's score blended in (deploy/sidecar.toml)"
+        f"legs: {legs}, by {settings['fusion']}; the first {settings['rerank_depth']} are "
+        f"reranked, {settings['blend']:g} of the first stage's score blended in (deploy/sidecar.toml)"
     )
     console.print(Text(line), soft_wrap=True)
 

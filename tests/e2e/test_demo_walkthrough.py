@@ -141,7 +141,9 @@ def test_the_command_shows_orders_times_and_quality(models, shop, alias, cluster
         json.loads(line)["text"] for line in (shop / "queries.jsonl").read_text().splitlines()
     ]
     assert [query for query in queries if f"“{query}”" in done.stdout] == queries[::2]
-    assert "legs: lexical 0.8, vector 0.2; the first 20 are reranked, 0.4 of" in done.stdout
+    assert (
+        "legs: lexical 0.7, vector 0.3, by minmax; the first 20 are reranked, 0.4 of" in done.stdout
+    )
     for stage in ("embed", "retrieve", "score"):
         assert re.search(rf"median of 10 searches.*{stage} \d+\.\d ms", done.stdout), stage
     for protocol in ("judged list", "funnel"):

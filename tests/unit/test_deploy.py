@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires, version
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import pytest
 from packaging.requirements import Requirement
 from ruamel.yaml import YAML
 
+from benchmarks.fusion.result import read_fusion
+from rerank_core.cluster.profile import Profile
 from rerank_core.engine import Engine
 from sidecar.config import Settings, read_command_line
 from sidecar.live import Live, Standing
@@ -197,3 +200,17 @@ def test_dashboard_and_alerts_ask_for_metrics_that_there_are():
     for name in asked:
         bare = next((name.removesuffix(end) for end in suffixes if name.endswith(end)), name)
         assert {name, bare} & names, name
+
+
+def test_the_weights_of_the_legs_are_those_of_their_record():
+    """The file that stands beside them, in the settings of a server and of Kubernetes."""
+    [settings, *_] = YAML(typ="safe").load_all(
+        (DEPLOY / "kubernetes" / "settings.yaml").read_text()
+    )
+    for text in ((DEPLOY / "sidecar.toml").read_text(), settings["data"]["sidecar.toml"]):
+        profile = tomllib.loads(text)["profiles"]["products"]
+        [name] = re.findall(r"(docs/results/\S+\.json)\n *legs = ", text)
+        chosen = read_fusion(ROOT / name).chosen
+        assert profile["legs"] == dict(chosen.weights)
+        assert profile.get("fusion", Profile.fusion) == chosen.method
+        assert profile["depth"] == read_fusion(ROOT / name).depth
