@@ -27,9 +27,10 @@ def show_model(console: Console, model: ModelDescription) -> None:
 def show_settings(console: Console, settings: Mapping[str, Any]) -> None:
     """How the search is put together."""
     legs = ", ".join(f"{leg} {weight:g}" for leg, weight in settings["legs"].items())
+    depth, blend = settings["rerank_depth"], settings["blend"]
     line = (
-        f"legs: {legs}, by {settings['fusion']}; the first {settings['rerank_depth']} are "
-        f"reranked, {settings['blend']:g} of the first stage's score blended in (deploy/sidecar.toml)"
+        f"legs: {legs}, by {settings['fusion']}; the first {depth} are reranked, {blend:g} of the "
+        "first stage's score blended in (deploy/sidecar.toml)"
     )
     console.print(Text(line), soft_wrap=True)
 

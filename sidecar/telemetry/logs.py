@@ -40,10 +40,18 @@ def configure_logs() -> None:
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[of_libraries])
+    of_ours = logging.StreamHandler(sys.stdout)
+    of_ours.setFormatter(_Rendered())
     ours = logging.getLogger("sidecar")
     ours.setLevel(logging.INFO)
-    ours.addHandler(logging.StreamHandler(sys.stdout))
+    ours.addHandler(of_ours)
     ours.propagate = False
+
+
+class _Rendered(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        """The line as it came; the trace of an exception is in it."""
+        return record.getMessage()
 
 
 def _json(event: Any, default: Callable[[Any], Any]) -> str:
