@@ -234,9 +234,13 @@ def _parse(kind: type[AnyRequest], body: bytes) -> AnyRequest:
 
 
 def _budget_s(request: HttpRequest) -> float | None:
-    """What the caller says that it has left; None where it does not, or not as a number."""
-    told = request.headers.get(_BUDGET, "")
-    return int(told) / 1e3 if told.isascii() and told.isdecimal() and len(told) < 10 else None
+    """What the caller says that it has left; None where it does not. Raises `InputError`."""
+    told = request.headers.get(_BUDGET)
+    if told is None:
+        return None
+    if not (told.isascii() and told.isdecimal() and len(told) < 10):
+        raise InputError(_BUDGET, f"is {told[:50]!r}; whole milliseconds are needed")
+    return int(told) / 1e3
 
 
 def _chosen(request: HttpRequest, header: str, choices: Mapping[str, Choice]) -> Choice:

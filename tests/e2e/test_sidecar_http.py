@@ -139,6 +139,17 @@ def test_a_header_that_says_nothing_known_is_named(client, path, header):
         assert f"{header}: is {wrong[:50]!r}; it may be " in next(iter(refused.json().values()))
 
 
+@pytest.mark.parametrize("wrong", ["30s", "", "-1", "1e3", "1" * 10])
+def test_a_budget_that_is_no_number_is_named(client, wrong):
+    """400: the default in its place would be a longer wait than the caller meant, unseen."""
+    headers = {"x-envoy-expected-rq-timeout-ms": wrong}
+    refused = client.post("/v2/rerank", json=BODY, headers=headers)
+    assert refused.status_code == 400
+    assert refused.json()["message"] == (
+        f"x-envoy-expected-rq-timeout-ms: is {wrong!r}; whole milliseconds are needed"
+    )
+
+
 def test_interactive_work_goes_before_batch_work(cross, tmp_path):
     """Amid a large request a small one comes for batch, then one that is not: that is first."""
     flags = ["--models.reranker", cross, "--workers", 1, "--limits.score-cache-bytes", 0]
