@@ -21,12 +21,15 @@ from distillation.batches import Batch, Pick, assemble, even, plan_epoch
 from distillation.lists import TokenList
 from distillation.pipeline.fit import Fit
 from distillation.precision import in_bfloat16
+from distillation.progress import counted
 from rerank_core.errors import ConfigError
 
 CHECKPOINT = "checkpoint.pt"
 BEST = "best.pt"
 EVENTS = "events"
 CHOOSES = "nDCG@10"
+_SAVE_S = 300.0
+"""What a kill may cost at most, between evaluations."""
 _FORGET = 0.98
 """The loss that is shown is a moving average; one step has a few lists and jumps about."""
 
@@ -34,6 +37,9 @@ _FORGET = 0.98
 @dataclass
 class _State:
     step: int = 0
+    seconds: float = 0.0
+    loss: float = math.nan
+    """A moving average."""
     curve: list[dict[str, float]] = field(default_factory=list)
     average: dict[str, Tensor] = field(default_factory=dict)
 
@@ -54,7 +60,8 @@ def fit(  # noqa: PLR0913 - the loop is one thing, and has many ends
     Its outputs are ``(pairs,)`` or ``(pairs, classes)``, and it has `depth` and `layer_of` as
     `Student` has. Goes on from `checkpoint.pt` where a killed run of the same `identity` left one;
     the last one says that all steps are done, and stays until the stage is. Returns the curve of
-    evaluations. Raises `ConfigError` for a checkpoint of another identity.
+    evaluations. Raises `ConfigError` for a checkpoint of another identity, and as soon as the loss
+    is no finite number.
     """
     torch.manual_seed(seed)
     optimiser = torch.optim.AdamW(_groups(network, settings), fused=True)
@@ -67,23 +74,31 @@ def fit(  # noqa: PLR0913 - the loop is one thing, and has many ends
     due = {
         round(settings.steps * (k + 1) / settings.evaluations) for k in range(settings.evaluations)
     }
-    shown = state.curve[-1]["loss"] if state.curve else math.nan
-    before_s = state.curve[-1]["seconds"] if state.curve else 0.0
-    started, first = time.monotonic(), state.step
+    started, before_s = time.monotonic(), state.seconds
+    saved = started
     network.train()
     plan = _steps(lists, settings, seed)
-    with SummaryWriter(str(folder / EVENTS), purge_step=state.step) as board:
+    with (
+        SummaryWriter(str(folder / EVENTS), purge_step=state.step + 1) as board,
+        counted(show, "steps", settings.steps, state.step) as more,
+    ):
         for picks in plan[state.step :]:
             loss = _step(network, optimiser, state, settings, assemble(lists, picks))
-            shown = loss if math.isnan(shown) else _FORGET * shown + (1 - _FORGET) * loss
+            more(1)
+            state.seconds = before_s + time.monotonic() - started
+            first = math.isnan(state.loss)
+            state.loss = loss if first else _FORGET * state.loss + (1 - _FORGET) * loss
             board.add_scalar("loss", loss, state.step)
             if state.step not in due:
+                if time.monotonic() - saved >= _SAVE_S:
+                    _save(state, network, optimiser, folder / CHECKPOINT, identity)
+                    saved = time.monotonic()
                 continue
             with _kept_weights(network, state):
                 values = measure(network)
-            seconds = before_s + time.monotonic() - started
-            point = {"step": float(state.step), "loss": shown} | values
-            point["seconds"] = round(seconds, 1)
+            state.seconds = before_s + time.monotonic() - started
+            point = {"step": float(state.step), "loss": state.loss} | values
+            point["seconds"] = round(state.seconds, 1)
             state.curve.append(point)
             for name, value in values.items():
                 board.add_scalar(name, value, state.step)
@@ -91,11 +106,23 @@ def fit(  # noqa: PLR0913 - the loop is one thing, and has many ends
                 best = state.average or dict(_weights(network))
                 _write(best, folder / BEST)
             _save(state, network, optimiser, folder / CHECKPOINT, identity)
-            left_s = (time.monotonic() - started) / (state.step - first)
-            left_s *= settings.steps - state.step
-            line = "  ".join(f"{name} {value:.4g}" for name, value in point.items())
-            show.print(f"{line}  {left_s:.0f} s left", highlight=False)
+            saved = time.monotonic()
+            show.print(
+                "  ".join(f"{name} {value:.4g}" for name, value in point.items()), highlight=False
+            )
     return state.curve
+
+
+def pairs_read(lists: Sequence[TokenList], settings: Fit, seed: int) -> int:
+    """How many different pairs a training sees: fewer than there are where it is short.
+
+    Or where lists are longer than `list_products`, and are not drawn often enough.
+    """
+    seen = [np.zeros(len(one.tokens), bool) for one in lists]
+    for picks in _steps(lists, settings, seed):
+        for pick in picks:
+            seen[pick.number][pick.rows] = True
+    return int(sum(one.sum() for one in seen))
 
 
 def load_best(network: Any, folder: Path) -> None:
@@ -132,6 +159,8 @@ def _step(
     with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
         outputs = network(even(batch) if bfloat16 else batch)[: len(batch.targets)]
     loss = losses.loss(settings.loss, settings.pointwise, outputs, batch.targets, batch.lists)
+    if not math.isfinite(float(loss.detach())):
+        raise ConfigError(f"loss: {float(loss)} at step {state.step}; lower the learning rates")
     loss.backward()  # type: ignore[no-untyped-call]
     parameters = [one for group in optimiser.param_groups for one in group["params"]]
     torch.nn.utils.clip_grad_norm_(parameters, settings.clip_norm)
@@ -204,6 +233,8 @@ def _save(
     content = {
         "identity": identity,
         "step": state.step,
+        "seconds": state.seconds,
+        "loss": state.loss,
         "curve": state.curve,
         "average": state.average,
         "weights": dict(_weights(network)),
@@ -222,6 +253,7 @@ def _load(
     network.load_state_dict(content["weights"], strict=False)
     optimiser.load_state_dict(content["optimiser"])
     state.step, state.curve = content["step"], content["curve"]
+    state.seconds, state.loss = content["seconds"], content["loss"]
     state.average = content["average"]
     torch.set_rng_state(content["random"])
 

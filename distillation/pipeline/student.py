@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from distillation.fitting import BEST, best_point, fit, load_best
+from distillation.fitting import BEST, best_point, fit, load_best, pairs_read
 from distillation.pipeline.labels import read_labels
 from distillation.pipeline.recipe import Student as Settings
 from distillation.pipeline.split import Material
@@ -53,6 +53,7 @@ def do_student(
     facts: dict[str, Any] = {
         "lists": len(lists),
         "pairs": sum(len(one.tokens) for one in lists),
+        "pairs_read": pairs_read(lists, settings.fit, settings.seed),
         "curve": curve,
     }
     load_best(network, folder)
