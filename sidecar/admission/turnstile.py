@@ -58,6 +58,11 @@ class Ticket:
     called: asyncio.Future[None] = field(default_factory=asyncio.Future)
 
     @property
+    def flow(self) -> tuple[str, Priority]:
+        """Fairness is among these: a client's batch work does not delay its interactive work."""
+        return self.client, self.priority
+
+    @property
     def left_ms(self) -> float:
         """Of workers' time, still to come."""
         return self.work_ms * self.left
@@ -85,8 +90,8 @@ class Turnstile:
         self._inside: set[Ticket] = set()
         self._virtual = 0.0
         """The tag of who went in last: a client that had nothing to do begins here."""
-        self._had: dict[str, float] = {}
-        """Where each client's next request stands."""
+        self._had: dict[tuple[str, Priority], float] = {}
+        """Where each client's next request of a priority stands."""
         self._numbers = 0
         self._headroom = _HEADROOM
 
@@ -133,7 +138,7 @@ class Turnstile:
     def _enqueue(self, client: str, priority: Priority, work_ms: float, deadline: float) -> Ticket:
         now = self._clock()
         self._numbers += 1
-        tag = max(self._virtual, self._had.get(client, 0.0))
+        tag = max(self._virtual, self._had.get((client, priority), 0.0))
         ticket = Ticket(client, priority, work_ms, deadline, tag, self._numbers)
         left_ms = max(0.0, (deadline - now) * 1e3)
         if work_ms / self._workers > left_ms:
@@ -145,7 +150,7 @@ class Turnstile:
             ticket.partial = True
             ticket.work_ms = left_ms * self._workers
         insort(self._waiting, ticket, key=lambda waiting: waiting.order)
-        self._had[client] = tag + ticket.work_ms
+        self._had[ticket.flow] = tag + ticket.work_ms
         self._refuse_late(ticket)
         self._call()
         if ticket.called.done() and ticket.called.exception():
@@ -157,6 +162,7 @@ class Turnstile:
         now = self._clock()
         at = now + self._inside_ms(Priority.INTERACTIVE) / self._workers / 1e3
         beside = now
+        largest_ms = self._largest_ms()
         batch = False
         kept = []
         for ticket in self._waiting:
@@ -166,7 +172,7 @@ class Turnstile:
                 at += self._batch_ms() / self._workers / 1e3
             took_s = ticket.work_ms / self._workers / 1e3
             ends = at + took_s
-            if larger := self._much_larger(ticket):
+            if largest_ms > _MUCH_LARGER * ticket.work_ms and (larger := self._much_larger(ticket)):
                 # Beside these, behind those of its size: each of its units waits for one of each.
                 turn_s = took_s * (1 + len(larger))
                 near_ms = self._inside_ms(ticket.priority) - sum(one.left_ms for one in larger)
@@ -190,7 +196,7 @@ class Turnstile:
         self._waiting = kept
 
     def _refuse(self, ticket: Ticket) -> None:
-        self._had[ticket.client] -= ticket.work_ms
+        self._had[ticket.flow] -= ticket.work_ms
         if not ticket.called.done():
             ticket.called.set_exception(
                 OverloadError("the wait would pass the deadline; come back later")
@@ -204,17 +210,19 @@ class Turnstile:
                 return
             self._waiting.remove(ticket)
             if ticket.called.done():  # its caller went away a moment ago
-                self._had[ticket.client] -= ticket.work_ms
+                self._had[ticket.flow] -= ticket.work_ms
                 continue
             self._virtual = max(self._virtual, ticket.tag)
             self._inside.add(ticket)
             ticket.called.set_result(None)
 
     def _next(self) -> Ticket | None:
-        first = self._waiting[0]
-        if self._inside_ms(first.priority) < _BUSY_MS * self._workers:
-            return first
+        if self._has_room():
+            return self._waiting[0]
+        largest_ms = self._largest_ms()
         for ticket in self._waiting:
+            if largest_ms <= _MUCH_LARGER * ticket.work_ms:
+                continue
             larger = self._much_larger(ticket)
             ahead = sum(one.priority <= ticket.priority for one in self._inside)
             if larger and len(larger) == ahead:
@@ -222,6 +230,14 @@ class Turnstile:
                     one.shared = True
                 return ticket
         return None
+
+    def _has_room(self) -> bool:
+        """Whether the first of those who wait may go in."""
+        return self._inside_ms(self._waiting[0].priority) < _BUSY_MS * self._workers
+
+    def _largest_ms(self) -> float:
+        """Left of the largest inside: what is no quarter of it need not look for larger ones."""
+        return max((ticket.left_ms for ticket in self._inside), default=0.0)
 
     def _much_larger(self, ticket: Ticket) -> list[Ticket]:
         """What is inside and would share the workers with this one, not keep it from them."""
@@ -238,7 +254,7 @@ class Turnstile:
             self._learn(ticket)
         elif ticket in self._waiting:  # its caller went away
             self._waiting.remove(ticket)
-            self._had[ticket.client] -= ticket.work_ms
+            self._had[ticket.flow] -= ticket.work_ms
         self._refuse_late()
         self._call()
         self._forget()
@@ -252,8 +268,13 @@ class Turnstile:
             self._headroom = max(self._headroom * _DECAY, _HEADROOM)
 
     def progressed(self) -> None:
-        """Work inside got less: perhaps there is room."""
-        self._call()
+        """Work inside got less: perhaps there is room. For every score, so it looks no further.
+
+        Nobody else than the first can come in by that: who goes in beside larger ones goes in when
+        one comes or leaves.
+        """
+        if self._waiting and self._has_room():
+            self._call()
 
     def _forget(self) -> None:
         """Whoever comes when all is done begins anew; nor is everybody who ever came remembered."""
@@ -261,9 +282,9 @@ class Turnstile:
             self._virtual = 0.0
             self._had.clear()
         elif len(self._had) > _MAX_CLIENTS:
-            waiting = {ticket.client for ticket in self._waiting}
+            waiting = {ticket.flow for ticket in self._waiting}
             latest = list(self._had)[-_MAX_CLIENTS // 2 :]
-            self._had = {name: self._had[name] for name in {*latest, *waiting}}
+            self._had = {flow: self._had[flow] for flow in {*latest, *waiting}}
 
     def _inside_ms(self, priority: Priority) -> float:
         """What is inside and goes before a newcomer of that priority."""

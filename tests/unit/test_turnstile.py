@@ -189,6 +189,18 @@ async def test_interactive_work_goes_before_batch_work(scene):
     assert scene.entered == ["running", "search", "batch"]
 
 
+async def test_a_clients_batch_work_does_not_delay_its_interactive_work(scene):
+    """Its two batch requests count against its batch work: its search came first and goes first."""
+    await scene.come("inside", work_ms=100, budget_ms=60_000, client="z")
+    for name in ("nightly", "nightly too"):
+        await scene.come(name, work_ms=100, budget_ms=60_000, client="a", priority=BATCH)
+    await scene.come("search", work_ms=100, budget_ms=60_000, client="a")
+    await scene.come("later", work_ms=100, budget_ms=60_000, client="b")
+    for name in ("inside", "search", "later", "nightly"):
+        await scene.leave(name, after_ms=100)
+    assert scene.entered == ["inside", "search", "later", "nightly", "nightly too"]
+
+
 async def test_batch_work_inside_does_not_delay_the_foretold_turn_of_a_search(scene):
     """The engine lets interactive units pass, so the turnstile does, too."""
     await scene.come("batch", work_ms=1000, budget_ms=9000, priority=BATCH)
