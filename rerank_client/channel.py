@@ -58,6 +58,9 @@ def options() -> list[tuple[str, Any]]:
     return [
         ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
         ("grpc.enable_retries", 1),
+        # What is larger would not be asked again. The request is held until its answer anyway, and
+        # the server's limit bounds it.
+        ("grpc.per_rpc_retry_buffer_size", 2**31 - 1),
         # The answer is as large as what was asked for; gRPC's limit of 4 MiB knows nothing of that.
         ("grpc.max_receive_message_length", -1),
         # A server that vanished is noticed; servers refuse to be asked more often than every 10 s.

@@ -176,14 +176,17 @@ class _Flaky(pb_grpc.RerankServiceServicer):
     ],
 )
 def test_what_is_unavailable_is_asked_again(code, failures, calls, degraded):
-    """By the service config, four times at most within one call; nothing else is."""
+    """By the service config, four times at most within one call; nothing else is.
+
+    As large as a full page of hits, too: gRPC by itself keeps 256 KiB for another attempt.
+    """
     servicer = _Flaky(code, failures)
     server = grpc.server(ThreadPoolExecutor(2))
     pb_grpc.add_RerankServiceServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     with RerankClient(f"127.0.0.1:{port}", timeout_s=PATIENCE_S) as client:
-        ranking = client.rerank("drill", DOCUMENTS)
+        ranking = client.rerank("drill", [Document(str(n), text="x" * 3000) for n in range(100)])
     server.stop(None).wait()
     assert (servicer.calls, ranking.degraded) == (calls, degraded)
 
