@@ -17,11 +17,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 import grpc
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
@@ -123,7 +124,7 @@ def closed() -> ClientError:
 def from_rpc_error(raised: grpc.RpcError) -> ClientError:
     """The error of ours that says what gRPC's says, its `google.rpc` details included."""
     call: Any = raised  # every RpcError of a call is a grpc.Call too
-    status = rpc_status.from_call(call) or status_pb2.Status()
+    status = _status(call)
     code: grpc.StatusCode = call.code()
     info = _detail(status, error_details_pb2.ErrorInfo)
     kind = _KINDS.get(code, ServerError)
@@ -146,10 +147,19 @@ def from_rpc_error(raised: grpc.RpcError) -> ClientError:
     return error
 
 
-def _detail(status: Any, kind: type[Detail]) -> Detail:
+def _status(call: Any) -> status_pb2.Status:
+    """The call's details; empty where they cannot be read or, behind a proxy, say another thing."""
+    try:
+        return rpc_status.from_call(call) or status_pb2.Status()
+    except (ValueError, DecodeError):
+        return status_pb2.Status()
+
+
+def _detail(status: status_pb2.Status, kind: type[Detail]) -> Detail:
     """The detail of that kind, or an empty one."""
-    detail = kind()
     for packed in status.details:
-        if packed.Unpack(detail):
-            break
-    return detail
+        detail = kind()
+        with suppress(DecodeError):
+            if packed.Unpack(detail):
+                return detail
+    return kind()

@@ -80,3 +80,28 @@ def test_details_of_a_kind_that_is_not_known_are_no_obstacle():
     error = from_rpc_error(_raised(status))
     assert isinstance(error, UnavailableError)
     assert (error.reason, error.retry_after_s) == ("NewError", None)
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        to_status(OverloadError("no room")).SerializeToString(),  # of a status that a proxy changed
+        status_pb2.Status(code=14, message="another").SerializeToString(),
+        b"no protobuf",
+        status_pb2.Status(
+            code=14,
+            message="away",
+            details=[
+                any_pb2.Any(type_url="type.googleapis.com/google.rpc.ErrorInfo", value=b"\xff")
+            ],
+        ).SerializeToString(),
+    ],
+    ids=["another status", "another message", "no status", "a broken detail"],
+)
+def test_details_that_do_not_fit_the_status_are_none(details):
+    """A proxy changes the one and keeps the other; the status is what holds."""
+    trailers = grpc.aio.Metadata(("grpc-status-details-bin", details))
+    away = grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), trailers, "away")
+    error = from_rpc_error(away)
+    assert isinstance(error, UnavailableError)
+    assert (str(error), error.reason, error.retry_after_s) == ("UNAVAILABLE: away", "", None)
