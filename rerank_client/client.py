@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from types import TracebackType
@@ -12,7 +13,7 @@ import grpc
 from rerank_client import calls
 from rerank_client.calls import Call
 from rerank_client.channel import Tls, metadata, options
-from rerank_client.errors import ClientError, closed, from_rpc_error
+from rerank_client.errors import ClientError, closed, from_rpc_error, unreadable
 
 P = ParamSpec("P")
 Answer = TypeVar("Answer")
@@ -76,14 +77,17 @@ class RerankClient:
     def _run(self, call: Call[Answer]) -> Answer:
         if isinstance(call.request, ClientError):
             return call.instead(call.request)
-        if self._closed:
-            return call.instead(closed())
         timeout_s = self._timeout_s if call.timeout_s is None else call.timeout_s
         rpc = self._rpcs[call.rpc]
         try:
             response = rpc(call.request, timeout=timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
             return call.instead(from_rpc_error(error))
+        except ValueError:
+            # gRPC's word for a closed channel. Not asked before: another thread may close it now.
+            if not self._closed:
+                raise
+            return call.instead(closed())
         return call.read(response)
 
     def close(self) -> None:
@@ -140,7 +144,14 @@ class AsyncRerankClient:
             response = await rpc(call.request, timeout=timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
             return call.instead(from_rpc_error(error))
-        return call.read(response)
+        except asyncio.CancelledError:
+            # gRPC's word for a channel closed amid a call, too; then nobody has cancelled the task.
+            task = asyncio.current_task()
+            if not self._closed or task is None or task.cancelling():
+                raise
+            return call.instead(closed())
+        # What the blocking client raises, gRPC only logs here.
+        return call.instead(unreadable()) if response is None else call.read(response)
 
     async def close(self) -> None:
         """Ends the connection and what is under way on it; later calls reach no server."""

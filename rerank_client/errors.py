@@ -121,6 +121,11 @@ def closed() -> ClientError:
     return UnavailableError("the client is closed; make another", grpc.StatusCode.UNAVAILABLE)
 
 
+def unreadable() -> ClientError:
+    """Of an answer that is no message of the contract."""
+    return ServerError("the answer cannot be read", grpc.StatusCode.INTERNAL)
+
+
 def from_rpc_error(raised: grpc.RpcError) -> ClientError:
     """The error of ours that says what gRPC's says, its `google.rpc` details included."""
     call: Any = raised  # every RpcError of a call is a grpc.Call too

@@ -191,6 +191,33 @@ def test_what_is_unavailable_is_asked_again(code, failures, calls, degraded):
     assert (servicer.calls, ranking.degraded) == (calls, degraded)
 
 
+class _Foreign(grpc.GenericRpcHandler):
+    """A server whose answer is bytes of another kind."""
+
+    def service(self, details):
+        """See `grpc.GenericRpcHandler`."""
+        if not details.method.startswith("/rerank.v1."):  # health is not known here
+            return None
+        return grpc.unary_unary_rpc_method_handler(lambda *_: b"no protobuf")
+
+
+async def test_an_answer_that_cannot_be_read_is_the_servers_fault():
+    """The order, and the reason. Both clients."""
+    server = grpc.server(ThreadPoolExecutor(2), handlers=[_Foreign()])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    with RerankClient(f"127.0.0.1:{port}", timeout_s=PATIENCE_S) as client:
+        rankings = [client.rerank("drill", DOCUMENTS)]
+    async with AsyncRerankClient(f"127.0.0.1:{port}", timeout_s=PATIENCE_S) as other:
+        rankings.append(await other.rerank("drill", DOCUMENTS))
+        with pytest.raises(ServerError, match="INTERNAL"):
+            await other.model_info()
+    server.stop(None).wait()
+    for ranking in rankings:
+        assert [item.id for item in ranking.documents] == ["a", "b", "c"]
+        assert ranking.degraded == ("INTERNAL",)
+
+
 def test_only_servers_that_serve_are_asked():
     """Of two behind one name the one that is NOT_SERVING gets no call, until it serves."""
     servicers, words, ports, servers = [], [], [], []
@@ -299,6 +326,56 @@ async def test_a_closed_client_says_so(sidecar):
         blocking.model_info()
     with pytest.raises(UnavailableError, match="the client is closed"):
         await awaited.model_info()
+
+
+@pytest.fixture
+def silent():
+    """The address of a server that takes a connection and never says a word."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+async def test_closing_a_client_ends_what_waits(silent):
+    """With the first stage's order and the reason, or with our error; no task is cancelled."""
+    client = AsyncRerankClient(silent, timeout_s=PATIENCE_S)
+    waiting = [asyncio.create_task(client.rerank("drill", DOCUMENTS)) for _ in range(2)]
+    waiting.append(asyncio.create_task(client.model_info()))
+    await asyncio.sleep(0)  # they are on their way
+    await client.close()
+    *rankings, error = await asyncio.gather(*waiting, return_exceptions=True)
+    for ranking in rankings:
+        assert [item.id for item in ranking.documents] == ["a", "b", "c"]
+        assert ranking.degraded == ("UNAVAILABLE",)
+    assert isinstance(error, UnavailableError)
+
+
+async def test_a_caller_that_is_cancelled_as_the_client_closes_stays_cancelled(silent):
+    """A task group or a timeout waits for just that."""
+    client = AsyncRerankClient(silent, timeout_s=PATIENCE_S)
+    call = asyncio.create_task(client.rerank("drill", DOCUMENTS))
+    await asyncio.sleep(0)
+    call.cancel()
+    await client.close()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    async with AsyncRerankClient(silent, timeout_s=PATIENCE_S) as other:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(other.rerank("drill", DOCUMENTS), 0.1)
+
+
+def test_closing_a_client_ends_what_other_threads_wait_for(silent):
+    """As for the asynchronous one, at whatever moment it is closed."""
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(50):
+            client = RerankClient(silent, timeout_s=PATIENCE_S)
+            calls = [threads.submit(client.rerank, "drill", DOCUMENTS) for _ in range(4)]
+            client.close()
+            for call in calls:
+                ranking = call.result(PATIENCE_S)
+                assert [item.id for item in ranking.documents] == ["a", "b", "c"]
+                assert ranking.degraded == ("UNAVAILABLE",)
 
 
 def test_a_key_that_no_header_can_carry_is_named():
