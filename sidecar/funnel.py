@@ -14,7 +14,7 @@ from rerank_core.cluster.profile import Profile
 from rerank_core.cluster.resolver import Resolved
 from rerank_core.cluster.retrieval import IndexGoneError
 from rerank_core.engine import CrossEncoder
-from rerank_core.errors import InputError, NotFoundError, ReleaseError
+from rerank_core.errors import InputError, NotFoundError, NotReadyError, ReleaseError
 from sidecar.arrangement import Arranged, arrange
 from sidecar.cursor import Cursor, CursorSigner, query_hash
 from sidecar.degraded import Degraded
@@ -65,13 +65,14 @@ class Funnel:
         page_size = page_size_of(task, profile)
         if profile.budget_ms is not None:
             deadline = min(deadline, time.monotonic() + profile.budget_ms / 1e3)
+        served = _reranker(models, profile)
         asked = query_hash(
             task.profile,
             task.query,
             filters,
             profile.as_json,
             dict(task.parameters),
-            models.reranker(profile.reranker).model.hash,
+            served.model.hash if served else "",
         )
         run = SearchRun(task, caller, models, profile, filters, facets, deadline, stages)
         if task.page_token:
@@ -176,9 +177,18 @@ class Funnel:
             )
             for position, product in enumerate(fused)
         )
-        served = run.models.reranker(run.profile.reranker)
         if not candidates:
             return NOTHING_RANKED
+        served = _reranker(run.models, run.profile)
+        if served is None:
+            run.degrade(
+                Degraded.MODEL_NOT_READY,
+                NotReadyError(
+                    f"profile {run.task.profile} names the cross-encoder {run.profile.reranker!r}, "
+                    f"which was rolled back; served are {', '.join(run.models.names)}"
+                ),
+            )
+            return Ranking(place(candidates, {}, None), (), 0, None)
         recipe_hash = served.model.artifact.manifest.recipe.hash
         if recipe_hash != resolved.release.recipe_hash:
             run.degrade(
@@ -205,6 +215,12 @@ class Funnel:
             for at in place(candidates[most:], {}, None)
         ]
         return replace(ranking, placed=(*ranking.placed, *rest))
+
+
+def _reranker(models: Models, profile: Profile) -> Served[CrossEncoder] | None:
+    """What the profile ranks by; None where that went with a rollback, which settings outlive."""
+    name = profile.reranker
+    return models.reranker(name) if not name or name in models.names else None
 
 
 def _served_still(models: Models, model_hash: str) -> Served[CrossEncoder] | None:

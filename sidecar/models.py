@@ -98,19 +98,24 @@ class ModelShelf:
     def __init__(self) -> None:
         self._models: Models | None = None
         self._before: Models | None = None
-        self._left: tuple[tuple[str, str], ...] | None = None
-        """`Models.versions` of what was rolled back."""
+        self._left: frozenset[tuple[str, str]] = frozenset()
+        """Of `Models.versions`, those that were rolled back."""
 
     def put(self, models: Models) -> None:
         """From now on these are served; those so far are kept for `roll_back`."""
+        if models is self._models:
+            return  # they stay, and so does what was rolled back
         if self._models is not None and models.versions != self._models.versions:
             self._before = self._models
-            self._left = None
+        self._left = frozenset()
         self._models = models
 
     def was_left(self, models: Models) -> bool:
-        """Whether these are what was rolled back: no reload brings them again by itself."""
-        return models.versions == self._left
+        """Whether one of these was rolled back: no reload brings it again by itself.
+
+        Until settings that name none of them were put in place.
+        """
+        return not self._left.isdisjoint(models.versions)
 
     def roll_back(self) -> Models:
         """From now on those before the last change are served. Raises `ConfigError` for none.
@@ -119,7 +124,9 @@ class ModelShelf:
         """
         if self._before is None or self._models is None:
             raise ConfigError("models: there was no swap, so there is nothing to go back to")
-        self._left = None if self._left is not None else self._models.versions
+        back = not self._left
+        gone = frozenset(self._models.versions) - frozenset(self._before.versions)
+        self._left = gone if back else frozenset()
         self._models, self._before = self._before, self._models
         return self._models
 

@@ -48,7 +48,10 @@ class Reloader:
     async def start(self) -> Models:
         """Loads the models of the first settings. Raises `ArtifactError` and `ConfigError`."""
         async with self._lock:
-            return await self._load(self._ground.settings)
+            models = await self._load(self._ground.settings)
+            self._ground.models.put(models)
+            await self._settle(models)
+            return models
 
     async def reload(self) -> tuple[str, ...]:
         """Names of the settings that are others now; ``models`` where a model is another.
@@ -69,12 +72,17 @@ class Reloader:
                 self._metrics.count_reload("refused")
                 _log.error("reload refused", error=str(error))
                 raise
+            # At once, with nothing awaited between: a request sees the old of all, or the new.
+            ground.models.put(models)
             ground.live.standing = standing
             ground.scorer.cache.bound(settings.limits.score_cache_bytes)
+            await self._settle(models)
             if self.on_reload is not None:
                 await self.on_reload()
+            # Settings may name what was rolled back, or the same weights in another place.
+            changed = tuple(name for name in changed if name != "models")
             if models.versions != loaded:
-                changed = tuple(dict.fromkeys((*changed, "models")))
+                changed = (*changed, "models")
             self._metrics.count_reload("done")
             _log.info("reloaded", changed=changed, models=models.names)
             return changed
@@ -88,23 +96,24 @@ class Reloader:
             return models
 
     async def _load(self, settings: Settings) -> Models:
+        """The models that the settings name, not served yet; or those that are served still."""
         shelf = self._ground.models
         models = await asyncio.to_thread(
             load_models, settings.models, self._ground.engine, shelf.kept
         )
-        if shelf.was_left(models):
-            models = shelf.models
-            _log.warning(
-                "models stay: those that the settings name were rolled back; change the settings, "
-                "or roll back once more to serve them again",
-                models=models.names,
-                hashes=models.hashes,
-            )
-        else:
-            shelf.put(models)
+        if not shelf.was_left(models):
+            return models
+        _log.warning(
+            "models stay: those that the settings name were rolled back; change the settings, "
+            "or roll back once more to serve them again",
+            models=shelf.models.names,
+            hashes=shelf.models.hashes,
+        )
+        return shelf.models
+
+    async def _settle(self, models: Models) -> None:
         await asyncio.to_thread(trim_heap)
         self._metrics.show_models(models)
-        return models
 
 
 def _changed(old: Settings, new: Settings) -> tuple[str, ...]:

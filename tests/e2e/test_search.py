@@ -38,7 +38,7 @@ from rerank_core.cluster.connection import connect, connect_async
 from rerank_core.cluster.profile import Profile
 from rerank_core.cluster.settings import ClusterSettings
 from rerank_core.engine import Engine
-from rerank_proto.rerank.v1.rerank_pb2 import ReloadRequest
+from rerank_proto.rerank.v1.rerank_pb2 import ReloadRequest, RollbackRequest
 from rerank_proto.rerank.v1.rerank_pb2_grpc import AdminServiceStub
 from sidecar.admission.turnstile import Turnstile
 from sidecar.config import ModelSettings, Settings
@@ -633,6 +633,33 @@ def test_each_profile_has_a_cross_encoder_of_its_own(shop: Shop, tmp_path: Path)
             client.search("wide", "drill", page_size=2, page_token=token)
     assert len({*first, *second}) == 3
     assert first[0] == second[0]
+
+
+def test_a_search_outlives_the_rollback_of_its_cross_encoder(shop: Shop, tmp_path: Path) -> None:
+    """The profile still names it: the first stage's order and the reason; strict is an error."""
+    wide = make_cross_encoder(tmp_path / "wide", seed=8)
+    profiles = PROFILE.format(name="shop", alias=shop.alias)
+    _config(shop, tmp_path, f'reranker = "{shop.cross_encoder}"', profiles)
+    with (
+        running(tmp_path / "run", "--config", tmp_path / "sidecar.toml") as sidecar,
+        grpc.insecure_channel(sidecar.target) as channel,
+        RerankClient(sidecar.target, timeout_s=10) as client,
+    ):
+        admin = AdminServiceStub(channel)
+        models = f'reranker = "{shop.cross_encoder}"\nother_rerankers = ["{wide}"]'
+        more = f'[profiles.wide]\nalias = "{shop.alias}"\nreranker = "wide"\n'
+        _config(shop, tmp_path, models, profiles + more)
+        admin.Reload(ReloadRequest(), timeout=10)
+        assert client.search("wide", "drill").degraded == ()
+        admin.Rollback(RollbackRequest(), timeout=10)
+
+        found = client.search("wide", "drill")
+        assert (found.degraded, found.scored) == (("MODEL_NOT_READY",), 0)
+        ranks = [hit.first_stage_rank for hit in found.hits]
+        assert ranks == sorted(ranks) != []
+        with pytest.raises(UnavailableError, match="'wide', which was rolled back; served are"):
+            client.search("wide", "drill", strict=True)
+        assert client.search("shop", "drill").degraded == ()
 
 
 def test_profiles_change_while_serving(shop: Shop, tmp_path: Path) -> None:

@@ -220,6 +220,26 @@ def test_a_swap_is_rolled_back_and_forth(folders, tmp_path):
         assert sidecar.logged("rolled back")[0]["level"] == "warning"
 
 
+def test_what_was_rolled_back_comes_again_when_the_settings_are_changed_to_it(folders, tmp_path):
+    """From B back to A; settings that name A end that, and settings that then name B bring B."""
+    config = tmp_path / "sidecar.toml"
+    _many(config, folders[0])
+    with (
+        running(tmp_path / "run", "--config", config) as sidecar,
+        grpc.insecure_channel(sidecar.target) as channel,
+    ):
+        admin = pb_grpc.AdminServiceStub(channel)
+        first = _version(channel)
+        _many(config, folders[1])
+        second = admin.Reload(pb.ReloadRequest(), timeout=PATIENCE_S).models[0]
+        admin.Rollback(pb.RollbackRequest(), timeout=PATIENCE_S)
+        for folder, changed, served in ((0, [], first), (1, ["models"], second)):
+            _many(config, folders[folder])
+            answer = admin.Reload(pb.ReloadRequest(), timeout=PATIENCE_S)
+            assert (list(answer.changed), answer.models[0]) == (changed, served)
+            assert _version(channel) == served
+
+
 def _many(config: Path, reranker: Path, *others: Path) -> None:
     listed = ", ".join(f'"{folder}"' for folder in others)
     config.write_text(f'[models]\nreranker = "{reranker}"\nother_rerankers = [{listed}]\n')

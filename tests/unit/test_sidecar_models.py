@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
@@ -72,6 +73,10 @@ def test_new_ranges_of_static_int8_are_loaded_though_the_weights_are_the_same(
     shelf.put(after)
     assert shelf.roll_back() is before
     assert shelf.was_left(after)
+    shelf.put(before)  # a reload whose settings still name what was left
+    assert shelf.was_left(after)
+    shelf.put(replace(before))  # a reload whose settings name what is served
+    assert not shelf.was_left(after)
 
 
 def test_a_fallback_is_a_warning(folders, monkeypatch):
