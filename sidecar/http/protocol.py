@@ -38,6 +38,8 @@ class PatientProtocol(HttpToolsProtocol):
         self._leaving: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._in_head = True
+        self._begun = False
+        """A request has come in part."""
         self._spare = False
         """Beyond the cap."""
 
@@ -60,13 +62,23 @@ class PatientProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a request, which has so long to be complete."""
-        if self._arriving is None and (self.cycle is None or self.cycle.response_complete):
-            self._expect()
         if self._in_head:
             self._head_bytes += len(data)
         super().data_received(data)
         if self._in_head and self._head_bytes > _MAX_HEAD_BYTES:
             self.send_400_response("The request's headers are too large.")
+        self._expect_what_is_missing()
+
+    def on_response_complete(self) -> None:
+        """The next request may have begun behind the one that is answered now."""
+        super().on_response_complete()
+        if self._begun:
+            self._expect_what_is_missing()
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        self._begun = True
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """A request's body follows."""
@@ -90,7 +102,7 @@ class PatientProtocol(HttpToolsProtocol):
         if self._arriving is not None:
             self._arriving.cancel()
             self._arriving = None
-        self._in_head, self._head_bytes = True, 0
+        self._in_head, self._head_bytes, self._begun = True, 0, False
         super().on_message_complete()
 
     def pause_writing(self) -> None:
@@ -108,6 +120,14 @@ class PatientProtocol(HttpToolsProtocol):
     def timeout_keep_alive_handler(self) -> None:
         """Idle for too long. Not closed in form: a client that does not read would keep it open."""
         self._cut()
+
+    def _expect_what_is_missing(self) -> None:
+        """Not while the server works at what is whole, and once a request."""
+        at_work = self.cycle is not None and not (
+            self.cycle.response_complete or self.cycle.more_body
+        )
+        if self._arriving is None and not at_work and not self.pipeline:
+            self._expect()
 
     def _expect(self) -> None:
         patience_s = min(self._patience.request_s, _SPARE_S) if self._spare else None

@@ -262,6 +262,25 @@ def test_slow_senders_and_slow_readers_are_cut_off(client, sidecar):
         connection.close()
 
 
+def test_half_a_request_behind_a_whole_one_is_cut_off(sidecar):
+    """Sent in one piece with the one before, whose answer comes: then it has as long as any."""
+    host, port = sidecar.url.removeprefix("http://").split(":")
+    body = json.dumps({"query": "drill", "texts": TEXTS}).encode()
+    head = b"POST /rerank HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n"
+    whole = head % len(body) + body
+    for pieces in ([whole + head % 1000 + b"{"], [whole, head % 1000, b"{"], [whole + head[:20]]):
+        with socket.create_connection((host, int(port))) as connection:
+            connection.settimeout(PATIENCE_S)
+            for piece in pieces:
+                connection.sendall(piece)
+            received = b""
+            with suppress(ConnectionResetError):
+                while part := connection.recv(65536):
+                    received += part
+            assert received.startswith(b"HTTP/1.1 200")
+            assert received.count(b"HTTP/1.1") == 1
+
+
 def test_what_is_only_promised_takes_no_room(cross, tmp_path):
     """Ten that declare 900 KB and send a byte, where 2 MB may be under way: others are served."""
     flags = ["--models.reranker", cross, "--default-budget-ms", 60_000]
