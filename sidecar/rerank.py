@@ -68,6 +68,8 @@ async def rerank(
         contents = tuple(candidate.content for candidate in candidates)
         job = Job(task.query, contents, deadline, task.priority, caller)
         scores = await scorer.score(served, job, stages)
+        if scores.shed is not None:
+            raise scores.shed
         if len(scores.logits) < len(candidates):
             raise DeadlineError(
                 f"{len(scores.logits)} of {len(candidates)} documents were scored in time"

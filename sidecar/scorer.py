@@ -53,6 +53,8 @@ class Scores:
     """How many were remembered."""
     tokens: int
     """What the engine was asked to read, about."""
+    shed: OverloadError | None = None
+    """Why the engine was not asked; what was remembered is there."""
 
 
 class Scorer:
@@ -73,7 +75,7 @@ class Scorer:
     async def score(self, served: Served[CrossEncoder], job: Job, stages: Stages) -> Scores:
         """Logits by the position of their product, as many as there are by the deadline.
 
-        Raises `QuotaError`, `OverloadError`, `ScoringError` and `NotReadyError`.
+        Raises `QuotaError`, `ScoringError` and `NotReadyError`.
         """
         products: Sequence[Product] = job.products
         keys: list[bytes] = []
@@ -91,11 +93,16 @@ class Scorer:
         tokens = int(lengths.sum())
         self._quotas.take(job.caller.name, job.caller.quota, tokens)
         foretold_ms = served.work.work_ms(served.model.cost, lengths)
+        found: dict[int, float] = {}
+        shed: OverloadError | None = None
         try:
-            found = await self._fresh(served, job, wanted, foretold_ms, stages)
-        except OverloadError:
-            self._quotas.give_back(job.caller.name, tokens)
-            raise
+            await self._fresh(served, job, wanted, foretold_ms, stages, found)
+        except OverloadError as error:
+            shed = error
+        finally:
+            # What others' load, a deadline or a failure left unread is not the client's.
+            read = int(lengths[list(found)].sum())
+            self._quotas.give_back(job.caller.name, tokens - read)
         fresh = {missing[at]: logit for at, logit in found.items()}
         if keys:
             self.cache.put({keys[at]: logit for at, logit in fresh.items()})
@@ -104,7 +111,7 @@ class Scorer:
             logits = {at: logit for at, logit in logits.items() if at < ends}
             fresh = {at: logit for at, logit in fresh.items() if at < ends}
             cached = len(logits)
-        return Scores(logits | fresh, cached, tokens)
+        return Scores(logits | fresh, cached, 0 if shed else tokens, shed)
 
     async def encode(
         self,
@@ -120,12 +127,17 @@ class Scorer:
         """
         model = served.model
         lengths = token_lengths(model, "", texts)
-        self._quotas.take(caller.name, caller.quota, int(lengths.sum()))
+        tokens = int(lengths.sum())
+        self._quotas.take(caller.name, caller.quota, tokens)
         foretold_ms = served.work.work_ms(model.cost, lengths)
-        async with self.turnstile.turn(caller.name, priority, foretold_ms, deadline):
-            return await self.engine.encode_async(
-                model, texts, deadline=deadline, priority=priority
-            )
+        try:
+            async with self.turnstile.turn(caller.name, priority, foretold_ms, deadline):
+                return await self.engine.encode_async(
+                    model, texts, deadline=deadline, priority=priority
+                )
+        except OverloadError:
+            self._quotas.give_back(caller.name, tokens)
+            raise
 
     async def _fresh(
         self,
@@ -134,10 +146,10 @@ class Scorer:
         products: Sequence[Product],
         foretold_ms: float,
         stages: Stages,
-    ) -> dict[int, float]:
-        """By position in `products`. Scores beside a failure are not kept."""
+        logits: dict[int, float],
+    ) -> None:
+        """Puts them into `logits` by position in `products`, as they come."""
         came = time.perf_counter()
-        logits: dict[int, float] = {}
         async with self.turnstile.turn(
             job.caller.name, job.priority, foretold_ms, job.deadline
         ) as ticket:
@@ -165,7 +177,6 @@ class Scorer:
                 )
         if stream.ended is Ended.DONE:
             served.work.observe(foretold_ms, times.worked_ms)
-        return logits
 
 
 async def _composed(model: CrossEncoder, job: Job) -> tuple[list[str], list[bytes]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 
@@ -10,11 +11,13 @@ import pytest
 
 from rerank_core.artifact import open_artifact
 from rerank_core.engine import CostModel, Engine, Priority, load_bi_encoder, load_cross_encoder
-from rerank_core.errors import OverloadError
+from rerank_core.errors import OverloadError, QuotaError
+from sidecar.admission.quota import Quota, Quotas
 from sidecar.admission.turnstile import Turnstile
 from sidecar.models import Served
+from sidecar.score_cache import ScoreCache
 from sidecar.scorer import Job, Scorer
-from sidecar.security.caller import anonymous
+from sidecar.security.caller import Caller, anonymous
 from sidecar.stages import Stages
 from tests.gated_path import gated
 from tests.tiny_models import make_bi_encoder, make_cross_encoder
@@ -61,3 +64,35 @@ async def test_a_score_below_one_that_is_missing_does_not_count(tmp_path):
     with Engine(workers=1) as engine:
         scores = await Scorer(engine, Turnstile(1)).score(served, job, Stages())
     assert scores.logits.keys() == {0}
+
+
+async def test_what_is_remembered_is_answered_though_the_rest_is_shed(tmp_path):
+    """Down to the first product that is not known; tokens that nobody read are given back."""
+    model = load_cross_encoder(open_artifact(make_cross_encoder(tmp_path / "c")))
+    served = Served("c", replace(model, cost=CostModel((10.0, 0.0, 0.0))))
+    not_learnt = Served("c", served.model)
+    turnstile, quotas = Turnstile(1, clock=lambda: 100.0), Quotas(clock=lambda: 0.0)
+    caller = Caller("shop", quota=Quota(1e-9, 1000.0))
+    known, unknown = ("drill", "cordless drill"), ("saw",)
+
+    def job(products, deadline):
+        return Job("q", products, deadline, INTERACTIVE, caller)
+
+    with Engine(workers=1) as engine:
+        scorer = Scorer(engine, turnstile, ScoreCache(10_000), quotas)
+        # The turnstile's clock stands at 100; the engine's is the machine's, which is past that.
+        first = await scorer.score(served, job((*known, "long saw"), math.inf), Stages())
+        spent = first.tokens
+        # 60 ms are inside, and it has 50.
+        async with (
+            turnstile.turn("a", INTERACTIVE, 30, 200.0),
+            turnstile.turn("b", INTERACTIVE, 30, 200.0),
+        ):
+            wanted = job((*known, *unknown, "long saw"), 100.05)
+            shed = await scorer.score(not_learnt, wanted, Stages())
+    assert isinstance(shed.shed, OverloadError)
+    assert shed.logits == {0: first.logits[0], 1: first.logits[1]}
+    assert (shed.cached, shed.tokens) == (2, 0)
+    quotas.take("shop", caller.quota, 1000 - spent)  # all that is left, to the token
+    with pytest.raises(QuotaError):
+        quotas.take("shop", caller.quota, 1)
