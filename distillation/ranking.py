@@ -16,7 +16,8 @@ from rerank_core.text import PackedTokens, ProductTextRecipe, TextEncoder
 SHARES = Scale(0.0, 1.0)
 """Grades are shares of their scale once the split has read them."""
 Run = dict[str, dict[str, float]]
-
+UNREADABLE = -1e9
+"""Stands in a run for an answer that could not be read: it ranks last."""
 
 Rows = Callable[[str, Sequence[str]], PackedTokens]
 """A query and texts of products as a network's rows."""
@@ -65,13 +66,18 @@ def teacher_run(
     queries: Mapping[str, str],
     products: Mapping[str, Mapping[str, Any]],
 ) -> Run:
-    """A teacher's scores of the judged products; an answer that could not be read ranks last."""
+    """A teacher's scores of the judged products, `UNREADABLE` where it has none."""
     names = [(query, name) for query, rows in judgments.items() for name in rows]
     pairs = [Pair(queries[q], teacher.text.compose(products[name])) for q, name in names]
     run: Run = {query: {} for query in judgments}
     for (query, name), logit in zip(names, teacher.score(pairs).logits, strict=True):
-        run[query][name] = -1e9 if np.isnan(logit) else float(logit)
+        run[query][name] = UNREADABLE if np.isnan(logit) else float(logit)
     return run
+
+
+def unreadable(run: Mapping[str, Mapping[str, float]]) -> int:
+    """How many answers of a run could not be read."""
+    return sum(score == UNREADABLE for rows in run.values() for score in rows.values())
 
 
 def values(judgments: Judgments, run: Run) -> dict[str, dict[str, float]]:

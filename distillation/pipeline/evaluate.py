@@ -17,7 +17,7 @@ from distillation.pipeline.recipe import Recipe
 from distillation.pipeline.split import Material
 from distillation.pipeline.stage import Finished
 from distillation.pipeline.student import SELECT
-from distillation.ranking import Run, network_run, teacher_run, token_lists, values
+from distillation.ranking import UNREADABLE, Run, network_run, teacher_run, token_lists, values
 from distillation.report.page import write_page
 from distillation.student import Student, text_encoder
 from distillation.teachers.contract import Teacher
@@ -43,6 +43,9 @@ def do_evaluate(
             continue
         show.print(f"{role}: {len(judged)} queries", highlight=False)
         runs = {name: _run(name, role, recipe, material, done, teacher) for name in rankers}
+        if teacher is not None and _is_silent(runs["teacher"]):  # a file of the pool alone
+            show.print(f"{role}: the teacher has no answer to any pair, it is left out")
+            del runs["teacher"]
         for name, run in runs.items():
             write_run(run, folder / f"{role}.{name}.trec", tag=name)
         facts[role] = compare_by_set(judged, runs, material.sets)
@@ -51,6 +54,10 @@ def do_evaluate(
             facts[role]["calibration"] = _calibration(judged, runs["student"], line, material.sets)
         write_page(recipe, material, done, role, judged, runs, facts[role], folder)
     return facts
+
+
+def _is_silent(run: Run) -> bool:
+    return all(score == UNREADABLE for rows in run.values() for score in rows.values())
 
 
 def student_run(recipe: Recipe, material: Material, stage: Finished, role: str) -> Run:

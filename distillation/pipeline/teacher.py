@@ -15,7 +15,16 @@ from distillation.pipeline.fit import Fit
 from distillation.pipeline.split import Material
 from distillation.pipeline.stage import Finished
 from distillation.precision import in_bfloat16
-from distillation.ranking import Rows, lists_of, means, measure_on, teacher_run
+from distillation.ranking import (
+    UNREADABLE,
+    Rows,
+    Run,
+    lists_of,
+    means,
+    measure_on,
+    teacher_run,
+    unreadable,
+)
 from distillation.student import Student, text_encoder
 from distillation.teachers.bi_encoder import BiEncoderTeacher
 from distillation.teachers.contract import Pair, Teacher
@@ -80,11 +89,9 @@ def do_member(
     run = teacher_run(teacher, select, material.queries, material.products)
     write_run(run, folder / SELECT, tag=member.kind)
     sample = dict(list(material.judgments("human").items())[:_SPREAD_QUERIES])
-    write_run(
-        teacher_run(teacher, sample, material.queries, material.products),
-        folder / HUMAN,
-        tag=member.kind,
-    )
+    human = teacher_run(teacher, sample, material.queries, material.products)
+    write_run(human, folder / HUMAN, tag=member.kind)
+    facts["unreadable"] = {"select": unreadable(run), "human": unreadable(human)}
     facts["select"] = by_set(select, run, material.sets)
     return facts
 
@@ -154,26 +161,39 @@ def by_set(
 
 
 def do_teacher(members: Sequence[Finished], material: Material, folder: Path) -> dict[str, Any]:
-    """The mean of the members' runs; spreads, and what the mean is worth on select."""
-    spreads = [spread(read_run(one.folder / HUMAN)) for one in members]
-    select = material.judgments("select")
+    """The mean of the members' runs; spreads, and what the mean is worth on select.
+
+    One member alone is its own scale, whatever it answers for.
+    """
     runs = [read_run(one.folder / SELECT) for one in members]
-    scale = sum(spreads) / len(spreads)
-    run = {
-        query: {
-            name: scale
-            * sum(one[query][name] / s for one, s in zip(runs, spreads, strict=True))
-            / len(runs)
-            for name in rows
-        }
-        for query, rows in select.items()
-    }
+    run, facts = runs[0], dict[str, Any]()
+    if len(members) > 1:
+        spreads = [_spread(number, one) for number, one in enumerate(members)]
+        facts = {"spreads": spreads, "scale": sum(spreads) / len(spreads)}
+        run = _mean(runs, spreads, facts["scale"])
     write_run(run, folder / SELECT, tag="teacher")
+    select = by_set(material.judgments("select"), run, material.sets)
+    return facts | {"select": select, "members": [one.folder.name for one in members]}
+
+
+def _spread(number: int, member: Finished) -> float:
+    try:
+        return spread(read_run(member.folder / HUMAN))
+    except ConfigError as error:
+        raise ConfigError(f"teacher: member {number}: among the human judgments {error}") from error
+
+
+def _mean(runs: Sequence[Run], spreads: Sequence[float], scale: float) -> Run:
+    """As `MeanTeacher` answers; what one member could not be read for, the mean cannot."""
+
+    def of(scores: Sequence[float]) -> float:
+        if UNREADABLE in scores:
+            return UNREADABLE
+        return scale * sum(x / s for x, s in zip(scores, spreads, strict=True)) / len(scores)
+
     return {
-        "spreads": spreads,
-        "scale": scale,
-        "select": by_set(select, run, material.sets),
-        "members": [one.folder.name for one in members],
+        query: {name: of([one[query][name] for one in runs]) for name in rows}
+        for query, rows in runs[0].items()
     }
 
 

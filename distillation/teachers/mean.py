@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from distillation.ranking import UNREADABLE
 from distillation.teachers.contract import Pair, Teacher, TeacherIdentity, TeacherScores
 from rerank_core.errors import ConfigError
 from rerank_core.hashing import hash_json
@@ -46,9 +47,16 @@ class MeanTeacher:
         return TeacherScores((self._scale * total / len(self._members)).astype(np.float32))
 
 
-def spread(run: dict[str, dict[str, float]]) -> float:
-    """Root mean square over queries of the standard deviation of a run's scores."""
-    variances = [np.var(list(rows.values())) for rows in run.values() if len(rows) > 1]
+def spread(run: Mapping[str, Mapping[str, float]]) -> float:
+    """Root mean square over queries of the standard deviation of a run's scores.
+
+    Answers that could not be read have no part in it. Raises `ConfigError` where nothing is left,
+    and where the products of each query are scored alike.
+    """
+    read = [[score for score in rows.values() if score != UNREADABLE] for rows in run.values()]
+    variances = [np.var(scores) for scores in read if len(scores) > 1]
     if not variances:
-        raise ConfigError("no query with two products to take a spread over")
+        raise ConfigError("has no query with two products that it answers for")
+    if not any(variances):
+        raise ConfigError("scores all products of a query alike, so it has no order")
     return float(np.sqrt(np.mean(variances)))

@@ -14,7 +14,7 @@ from distillation.lists import TokenList
 from distillation.losses import grade_shares, listnet, loss, relevance, star_margin_mse
 from distillation.pipeline.fit import Fit
 from distillation.pipeline.members import Lora
-from distillation.ranking import measure_on
+from distillation.ranking import UNREADABLE, measure_on
 from distillation.teachers.bi_encoder import BiEncoderTeacher
 from distillation.teachers.contract import Pair, TeacherIdentity, TeacherScores, by_query
 from distillation.teachers.cosine import CosineTeacher
@@ -218,6 +218,15 @@ def test_a_spread_is_within_queries():
     """Variances 1 and 0 within queries: root of their mean; what is between queries is nothing."""
     run = {"q": {"a": 0.0, "b": 2.0}, "r": {"a": 50.0, "b": 50.0}}
     assert spread(run) == pytest.approx(np.sqrt(0.5))
+
+
+def test_a_spread_is_of_answers_that_could_be_read():
+    """0 and 2 beside one that could not be: 1. None left, or no order, is an error."""
+    assert spread({"q": {"a": 0.0, "b": 2.0, "c": UNREADABLE}}) == 1.0
+    with pytest.raises(ConfigError, match="no query with two products that it answers for"):
+        spread({"q": {"a": 1.0, "b": UNREADABLE}})
+    with pytest.raises(ConfigError, match="scores all products of a query alike"):
+        spread({"q": {"a": 1.0, "b": 1.0}})
 
 
 def test_a_file_of_labels_answers_what_it_holds(tmp_path):
