@@ -7,6 +7,7 @@ import os
 import sys
 
 from rerank_core.errors import SetupError
+from sidecar.signals import end_on_stops
 
 
 def main(arguments: list[str]) -> int:
@@ -16,7 +17,7 @@ def main(arguments: list[str]) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from sidecar.config import read_command_line  # noqa: PLC0415  as said
     from sidecar.security.keys import new_key  # noqa: PLC0415  as said
-    from sidecar.telemetry.logs import configure_logs  # noqa: PLC0415  as said
+    from sidecar.telemetry.logs import logging_to_stdout  # noqa: PLC0415  as said
 
     try:
         command = read_command_line(arguments)
@@ -32,12 +33,13 @@ def main(arguments: list[str]) -> int:
             key, lines = new_key(command.make_key)
             print(f"{key}\n\n# for keys_file; the key itself is nowhere kept\n{lines}", end="")
             return 0
-        configure_logs()
         # gRPC's core says on stderr once more, in its words, what we say; it asks at its import.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         from sidecar.server import serve  # noqa: PLC0415  as said; nor does a check need it
 
-        asyncio.run(serve(command.settings, lambda: read_command_line(arguments).settings))
+        with logging_to_stdout() as log:
+            read = lambda: read_command_line(arguments).settings
+            asyncio.run(serve(command.settings, read, lambda: log.lost))
     except SetupError as error:
         print(f"sidecar: {error}", file=sys.stderr)
         return 2
@@ -45,4 +47,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    end_on_stops()
     sys.exit(main(sys.argv[1:]))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
-from typing import Self
 
 import structlog
 
@@ -25,26 +23,27 @@ from sidecar.score_cache import ScoreCache
 from sidecar.scorer import Scorer
 from sidecar.service import Ground
 from sidecar.services import open_services
+from sidecar.signals import Signals
 from sidecar.telemetry.metrics import Metrics
 from sidecar.telemetry.traces import open_traces
 
 _log = structlog.get_logger()
 
-_STOPS = (signal.SIGTERM, signal.SIGINT)
 
-
-async def serve(settings: Settings, read: Callable[[], Settings]) -> None:
+async def serve(
+    settings: Settings, read: Callable[[], Settings], lines_lost: Callable[[], int]
+) -> None:
     """Serves until SIGTERM or SIGINT; a second one ends the process at once. SIGHUP reloads.
 
     Returns when every call that was accepted has been answered, or `grace_s` has passed. `read`
-    gives the settings anew. Raises `ConfigError` where the address cannot be bound,
+    gives the settings anew, `lines_lost` counts those of the log. Raises `ConfigError` where the address cannot be bound,
     `ArtifactError` where a model cannot be loaded.
     """
     live = Live(Standing.read(settings))
     with Engine(settings.workers) as engine, open_traces(settings.telemetry) as traces:
         ground = stand_on(live, engine)
         gate, metrics = Gate(), Metrics()
-        metrics.watch(ground.scorer, lambda: gate.calls)
+        metrics.watch(ground.scorer, lambda: gate.calls, lines_lost)
         frame = Frame(live, gate, metrics, traces)
         reloader = Reloader(read, ground, metrics)
         async with AsyncExitStack() as stack:
@@ -109,40 +108,3 @@ async def _load(reloader: Reloader, health: Health) -> None:
 async def _reload(reloader: Reloader) -> None:
     with suppress(RerankError):  # told by the reloader
         await reloader.reload()
-
-
-class Signals:
-    """SIGTERM and SIGINT set `stop`, SIGHUP calls `on_reload`, until the first stop."""
-
-    def __init__(self) -> None:
-        self.stop = asyncio.Event()
-        self.on_reload: Callable[[], object] = lambda: None
-
-    def __enter__(self) -> Self:
-        """Takes them from the system."""
-        loop = asyncio.get_running_loop()
-        for number in _STOPS:
-            loop.add_signal_handler(number, self._on_stop)
-        loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """As `give_back`."""
-        self.give_back()
-
-    def give_back(self) -> None:
-        """A second stop ends the process; amid a drain there is nothing to reload."""
-        loop = asyncio.get_running_loop()
-        for number in _STOPS:
-            loop.remove_signal_handler(number)
-            # Python's own handler of SIGINT would raise KeyboardInterrupt amid the drain.
-            signal.signal(number, signal.SIG_DFL)
-        loop.remove_signal_handler(signal.SIGHUP)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-
-    def _on_stop(self) -> None:
-        self.stop.set()
-        self.give_back()
-
-    def _on_hangup(self) -> None:
-        self.on_reload()

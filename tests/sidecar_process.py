@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -46,7 +46,9 @@ def run(*arguments) -> subprocess.CompletedProcess[str]:
 class Sidecar:
     """A running sidecar."""
 
-    def __init__(self, folder: Path, *arguments, http: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *arguments, http: bool = False, within: Sequence[str] = ()
+    ) -> None:
         self._log = folder / "log"
         self._errors = folder / "errors"
         self._port_file = folder / "port"
@@ -55,7 +57,7 @@ class Sidecar:
             arguments += ("--http.port", 0, "--http.port-file", http_port_file)
         with self._log.open("wb") as out, self._errors.open("wb") as err:
             self.process = subprocess.Popen(
-                command("--port", 0, "--port-file", self._port_file, *arguments),
+                [*within, *command("--port", 0, "--port-file", self._port_file, *arguments)],
                 cwd=ROOT,
                 env=environment(),
                 stdout=out,
@@ -122,11 +124,15 @@ class Sidecar:
 
 @contextmanager
 def running(
-    folder: Path, *arguments, serving: bool = True, http: bool = False
+    folder: Path,
+    *arguments,
+    serving: bool = True,
+    http: bool = False,
+    within: Sequence[str] = (),
 ) -> Iterator[Sidecar]:
-    """A sidecar that is gone after the block, however that ends."""
+    """A sidecar that is gone after the block, however that ends. `within`: what runs it."""
     folder.mkdir(parents=True, exist_ok=True)
-    sidecar = Sidecar(folder, *arguments, http=http)
+    sidecar = Sidecar(folder, *arguments, http=http, within=within)
     try:
         if serving:
             sidecar.wait_serving()
