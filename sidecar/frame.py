@@ -94,7 +94,7 @@ class Frame:
             current_caller.set(caller)
             note(client=caller.name)
             limits = standing.settings.limits
-            with self._gate.inside(limits, last=call.last) as room:
+            with self._gate.inside(limits, caller.name, last=call.last) as room:
                 yield room
         except BaseException as raised:
             error = raised

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from rerank_core.errors import NotReadyError, OverloadError, TooLargeError
 from sidecar.config import Limits
+
+_MOST_OF_ONE = 0.75
+"""Of calls and bytes, what one client may hold: the rest is there for others whatever it does."""
 
 
 class Gate:
@@ -20,13 +25,17 @@ class Gate:
         """Of their requests."""
         self.slow = 0
         """Those inside whose requests are slow to come."""
+        self.calls_of: Counter[str] = Counter()
+        """By client."""
+        self.bytes_of: Counter[str] = Counter()
+        """By client."""
         self.closed = False
         """Calls are refused."""
         self._empty = asyncio.Event()
 
     @contextmanager
-    def inside(self, limits: Limits, *, last: bool = False) -> Iterator[Room]:
-        """Holds a call, and room for its request as that comes, for the length of the block.
+    def inside(self, limits: Limits, client: str, *, last: bool = False) -> Iterator[Room]:
+        """Holds a client's call, and room for its request as that comes, for the block's length.
 
         `last`: one that comes when the gate is closed is let in, too, to hear that in its answer.
         Raises `NotReadyError` once closed, `OverloadError` where the process could not bear more.
@@ -35,13 +44,20 @@ class Gate:
             raise NotReadyError("the server is stopping; ask another one")
         if self.calls >= limits.max_calls:
             raise OverloadError(f"{self.calls} calls are under way, which is the limit")
-        room = Room(self, limits)
+        if self.calls_of[client] >= most_of_one(limits.max_calls):
+            raise OverloadError(
+                f"{self.calls_of[client]} calls of this client are under way, which is its share"
+            )
+        room = Room(self, limits, client)
         self.calls += 1
+        self.calls_of[client] += 1
         try:
             yield room
         finally:
             self.calls -= 1
             self.bytes -= room.bytes
+            _less(self.calls_of, client, 1)
+            _less(self.bytes_of, client, room.bytes)
             if not self.calls:
                 self._empty.set()
 
@@ -56,11 +72,23 @@ class Gate:
                 await self._empty.wait()
 
 
+def most_of_one(limit: int) -> int:
+    """One client's share of a limit."""
+    return math.ceil(_MOST_OF_ONE * limit)
+
+
+def _less(held: Counter[str], client: str, count: int) -> None:
+    held[client] -= count
+    if held[client] <= 0:
+        del held[client]  # clients come and go
+
+
 class Room:
     """What one call's request takes up, as far as it has come."""
 
-    def __init__(self, gate: Gate, limits: Limits) -> None:
+    def __init__(self, gate: Gate, limits: Limits, client: str) -> None:
         self._gate = gate
+        self._client = client
         self._limits = limits
         self.bytes = 0
 
@@ -71,8 +99,15 @@ class Room:
             raise OverloadError(
                 f"{self._gate.bytes} bytes are under way; there is no room for this call"
             )
+        share = most_of_one(self._limits.max_bytes_under_way)
+        held = self._gate.bytes_of[self._client]
+        if held and held + size_bytes > share:
+            raise OverloadError(
+                f"{held} bytes of this client are under way; there is no room for more of it"
+            )
         self.bytes += size_bytes
         self._gate.bytes += size_bytes
+        self._gate.bytes_of[self._client] += size_bytes
 
     @contextmanager
     def slowly(self) -> Iterator[None]:
