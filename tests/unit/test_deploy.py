@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
+from base64 import b64decode
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires, version
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from rerank_core.cluster.profile import Profile
 from rerank_core.engine import Engine
 from sidecar.config import Settings, read_command_line
 from sidecar.live import Live, Standing
+from sidecar.security.keys import new_key, read_keys
 from sidecar.server import stand_on
 from sidecar.telemetry.metrics import Metrics
 
@@ -154,7 +157,7 @@ def test_the_settings_are_settings(source, tmp_path, monkeypatch):
     monkeypatch.delenv("RERANK_DATA", raising=False)  # the tests' own, no setting of the sidecar
     path = DEPLOY / "sidecar.toml"
     if source == "configmap":
-        (settings, _) = YAML(typ="safe").load_all(DEPLOY / "kubernetes" / "settings.yaml")
+        settings = YAML(typ="safe").load(DEPLOY / "kubernetes" / "settings.yaml")
         path = tmp_path / "sidecar.toml"
         path.write_text(settings["data"]["sidecar.toml"])
     read = read_command_line(["--config", str(path)])
@@ -163,25 +166,71 @@ def test_the_settings_are_settings(source, tmp_path, monkeypatch):
     assert [*read.settings.profiles] == ["products"]
 
 
-def test_all_pods_sign_page_tokens_with_one_key():
-    """The deployment takes it from the secret that the settings come with."""
-    _, secret = YAML(typ="safe").load_all(DEPLOY / "kubernetes" / "settings.yaml")
+@pytest.fixture
+def kubectl():
+    """Runs it as far as it needs no cluster; gives what it prints."""
+    if shutil.which("kubectl") is None:
+        pytest.skip("needs kubectl")
+
+    def run(*arguments):
+        ended = subprocess.run(["kubectl", *arguments], capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    return run
+
+
+def test_an_apply_leaves_secrets_alone(kubectl):
+    """One among the resources would put what it has in place of the keys, at each apply."""
+    built = [*YAML(typ="safe").load_all(kubectl("kustomize", DEPLOY / "kubernetes"))]
+    assert len(built) > len(MANIFESTS)
+    assert "Secret" not in {one["kind"] for one in built}
+
+
+@pytest.mark.usefixtures("kubectl")
+def test_the_secret_that_is_asked_for_is_what_the_pods_take(tmp_path):
+    """By the commands at the head of the files; a change of the keys does not touch the rest."""
+    key, lines = new_key("shop")
+    (tmp_path / "keys.toml").write_text(lines)
+    head = (DEPLOY / "kubernetes" / "kustomization.yaml").read_text().replace("\\\n#", "")
+    first, later = re.findall(r"kubectl create secret [^|\n]+", head)
+    secret = _made(first + " --dry-run=client -o yaml", tmp_path)
     deployment = YAML(typ="safe").load(DEPLOY / "kubernetes" / "deployment.yaml")
-    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    pod = deployment["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    [volume] = [one["secret"] for one in pod["volumes"] if "secret" in one]
     env = {one["name"]: one["valueFrom"]["secretKeyRef"] for one in container["env"]}
     of = env["RERANK_PAGE_TOKEN_KEY"]
-    assert (of["name"], of["key"] in secret["stringData"]) == (secret["metadata"]["name"], True)
+    assert {volume["secretName"], of["name"]} == {secret["metadata"]["name"]}
+    assert {of["key"], "keys.toml"} == {*secret["data"]}
+    # Not optional: a server that signs with a key of its own would refuse the others' pages.
+    assert "optional" not in of
+    assert len(b64decode(secret["data"][of["key"]])) >= 32
+    (tmp_path / "read.toml").write_bytes(b64decode(secret["data"]["keys.toml"]))
+    assert read_keys(tmp_path / "read.toml").caller(f"Bearer {key}", "").name == "shop"
+    changed = _made(later, tmp_path)
+    assert changed["metadata"]["name"] == secret["metadata"]["name"]
+    assert {*changed["data"]} == {"keys.toml"}
     assert {
         "RERANK_" + name for name in ("PAGE_TOKEN_KEY", "CLUSTER__USER", "CLUSTER__PASSWORD")
     } == {*env}
     assert {"page_token_key", "cluster"} <= Settings.model_fields.keys()
 
 
+def _made(command, folder):
+    made = subprocess.run(
+        ["bash", "-c", command], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stderr
+    return YAML(typ="safe").load(made.stdout)
+
+
 def test_dashboard_and_alerts_ask_for_metrics_that_there_are():
     """Every name in a query is one that the server tells."""
     with Engine(workers=1) as engine:
         metrics = Metrics()
-        metrics.watch(stand_on(Live(Standing.read(Settings())), engine).scorer, lambda: 0)
+        scorer = stand_on(Live(Standing.read(Settings())), engine).scorer
+        metrics.watch(scorer, lambda: 0, lambda: 0)
         told = metrics.page().decode()
     names = set(re.findall(r"^# TYPE (\S+)", told, re.MULTILINE))
     suffixes = ("_total", "_bucket", "_sum", "_count")
@@ -204,9 +253,7 @@ def test_dashboard_and_alerts_ask_for_metrics_that_there_are():
 
 def test_the_weights_of_the_legs_are_those_of_their_record():
     """The file that stands beside them, in the settings of a server and of Kubernetes."""
-    [settings, *_] = YAML(typ="safe").load_all(
-        (DEPLOY / "kubernetes" / "settings.yaml").read_text()
-    )
+    settings = YAML(typ="safe").load(DEPLOY / "kubernetes" / "settings.yaml")
     for text in ((DEPLOY / "sidecar.toml").read_text(), settings["data"]["sidecar.toml"]):
         profile = tomllib.loads(text)["profiles"]["products"]
         [name] = re.findall(r"(docs/results/\S+\.json)\n *legs = ", text)
