@@ -15,9 +15,12 @@ def main(arguments: list[str]) -> int:
     # NumPy's BLAS asks at its import. The engine's workers are the threads here; beside them BLAS's
     # own would spin, which makes a start on a busy machine two seconds longer.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from sidecar.config import read_command_line  # noqa: PLC0415  as said
+    from sidecar.config import Settings, read_command_line  # noqa: PLC0415  as said
     from sidecar.security.keys import new_key  # noqa: PLC0415  as said
     from sidecar.telemetry.logs import logging_to_stdout  # noqa: PLC0415  as said
+
+    def read() -> Settings:
+        return read_command_line(arguments).settings
 
     try:
         command = read_command_line(arguments)
@@ -38,7 +41,6 @@ def main(arguments: list[str]) -> int:
         from sidecar.server import serve  # noqa: PLC0415  as said; nor does a check need it
 
         with logging_to_stdout() as log:
-            read = lambda: read_command_line(arguments).settings
             asyncio.run(serve(command.settings, read, lambda: log.lost))
     except SetupError as error:
         print(f"sidecar: {error}", file=sys.stderr)

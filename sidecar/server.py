@@ -36,8 +36,8 @@ async def serve(
     """Serves until SIGTERM or SIGINT; a second one ends the process at once. SIGHUP reloads.
 
     Returns when every call that was accepted has been answered, or `grace_s` has passed. `read`
-    gives the settings anew, `lines_lost` counts those of the log. Raises `ConfigError` where the address cannot be bound,
-    `ArtifactError` where a model cannot be loaded.
+    gives the settings anew, `lines_lost` tells the log's. Raises `ConfigError` where the address
+    cannot be bound, `ArtifactError` where a model cannot be loaded.
     """
     live = Live(Standing.read(settings))
     with Engine(settings.workers) as engine, open_traces(settings.telemetry) as traces:

@@ -5,19 +5,35 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
 import structlog
 from structlog.typing import Processor
 
+from sidecar.telemetry.outlet import Outlet
 
-def configure_logs() -> None:
+_CLOSING_S = 2.0
+
+
+@contextmanager
+def logging_to_stdout() -> Iterator[Outlet]:
     """Sends our events, and what the libraries below warn of, to stdout as JSON lines.
 
-    A line that cannot be written is lost, and what was to be logged goes on.
+    A line that cannot be written is lost, and what was to be logged goes on. At the end all that
+    was logged is written, where somebody reads it.
     """
+    outlet = Outlet(sys.stdout.fileno())
+    _send_to(outlet)
+    try:
+        yield outlet
+    finally:
+        outlet.close(_CLOSING_S)
+
+
+def _send_to(outlet: Outlet) -> None:
     of_every_event: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -32,7 +48,7 @@ def configure_logs() -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    of_libraries = logging.StreamHandler(sys.stdout)
+    of_libraries = _Lines(outlet)
     of_libraries.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=of_every_event,
@@ -40,12 +56,25 @@ def configure_logs() -> None:
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[of_libraries])
-    of_ours = logging.StreamHandler(sys.stdout)
+    of_ours = _Lines(outlet)
     of_ours.setFormatter(_Rendered())
     ours = logging.getLogger("sidecar")
     ours.setLevel(logging.INFO)
     ours.addHandler(of_ours)
     ours.propagate = False
+
+
+class _Lines(logging.Handler):
+    def __init__(self, outlet: Outlet) -> None:
+        super().__init__()
+        self._outlet = outlet
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hands the line over. What is wrong with it is not for whoever logs."""
+        try:
+            self._outlet.put(self.format(record))
+        except Exception:  # noqa: BLE001  as every handler of the standard library does
+            self.handleError(record)
 
 
 class _Rendered(logging.Formatter):

@@ -63,9 +63,11 @@ class Metrics:
             ("name", "numeric_path"),
         )
 
-    def watch(self, scorer: Scorer, under_way: Callable[[], int]) -> None:
-        """Reads queue, cache and calls under way whenever metrics are asked for."""
-        self._registry.register(_Watched(scorer, under_way))
+    def watch(
+        self, scorer: Scorer, under_way: Callable[[], int], lines_lost: Callable[[], int]
+    ) -> None:
+        """Reads queue, cache, calls under way and the log whenever metrics are asked for."""
+        self._registry.register(_Watched(scorer, under_way, lines_lost))
 
     def count(
         self, surface: str, rpc: str, status: str, total_s: float, facts: Mapping[str, Any]
@@ -105,9 +107,12 @@ class Metrics:
 
 
 class _Watched(Collector):
-    def __init__(self, scorer: Scorer, under_way: Callable[[], int]) -> None:
+    def __init__(
+        self, scorer: Scorer, under_way: Callable[[], int], lines_lost: Callable[[], int]
+    ) -> None:
         self._scorer = scorer
         self._under_way = under_way
+        self._lines_lost = lines_lost
 
     def collect(self) -> Iterable[GaugeMetricFamily | CounterMetricFamily]:
         """What the parts hold now."""
@@ -127,3 +132,6 @@ class _Watched(Collector):
         lookups.add_metric(["hit"], cache.hits)
         lookups.add_metric(["miss"], cache.misses)
         yield lookups
+        lost = CounterMetricFamily("rerank_log_lines_lost", "Lines of the log that nobody read.")
+        lost.add_metric([], self._lines_lost())
+        yield lost

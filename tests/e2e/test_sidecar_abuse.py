@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import random
 import resource
@@ -172,6 +173,23 @@ def test_random_bytes_at_both_ports(sidecar):
                 with socket.create_connection((host, int(port))) as connection:
                     connection.sendall(dice.randbytes(size))
     assert_well(sidecar)
+
+
+def test_a_log_that_nobody_reads_stops_nobody(cross, tmp_path):
+    """Stdout is a full pipe: calls are answered, and the process ends as ever."""
+    os.mkfifo(tmp_path / "log")
+    unread = os.open(tmp_path / "log", os.O_RDONLY | os.O_NONBLOCK)
+    fcntl.fcntl(unread, fcntl.F_SETPIPE_SZ, 4096)
+    try:
+        with running(tmp_path, "--models.reranker", cross, http=True) as sidecar:
+            for _ in range(50):  # a line each, of some 300 bytes
+                assert httpx.post(f"{sidecar.url}/v2/rerank", json=BODY).status_code == 200
+            assert rerank(sidecar, "cordless drill").scored == 1
+            assert "rerank_log_lines_lost_total 0.0" in httpx.get(f"{sidecar.url}/metrics").text
+            assert sidecar.stop() == 0
+            assert sidecar.errors == ""
+    finally:
+        os.close(unread)
 
 
 def test_a_thousand_slow_clients_are_nobody_elses_matter(sidecar):

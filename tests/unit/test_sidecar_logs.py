@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
-SCRIPT = r"""
-import logging, sys
-import structlog
-from sidecar.telemetry.logs import configure_logs
+from sidecar.telemetry.outlet import Outlet
 
-configure_logs()
-ours = structlog.get_logger("sidecar.frame")
-structlog.contextvars.bind_contextvars(client="shop")
-ours.info("call", query="h\ud800", number=2**70)
-ours.debug("unseen")
-try:
-    1 / 0
-except ZeroDivisionError:
-    ours.exception("bug", rpc="Rerank")
-logging.getLogger("grpc").warning("a %s of a library", "word")
-logging.getLogger("grpc").info("unseen")
-sys.stdout.close()
-ours.info("lost")
+SCRIPT = r"""
+import logging
+import structlog
+from sidecar.telemetry.logs import logging_to_stdout
+
+with logging_to_stdout():
+    ours = structlog.get_logger("sidecar.frame")
+    structlog.contextvars.bind_contextvars(client="shop")
+    ours.info("call", query="h\ud800", number=2**70)
+    ours.debug("unseen")
+    try:
+        1 / 0
+    except ZeroDivisionError:
+        ours.exception("bug", rpc="Rerank")
+    logging.getLogger("grpc").warning("a %s of a library", "word")
+    logging.getLogger("grpc").info("unseen")
 """
+PATIENCE_S = 60.0
 
 
 def test_every_event_is_one_line_of_json():
-    """Ours and the libraries', with what no JSON library takes; what cannot be written is lost."""
+    """Ours and the libraries', with what no JSON library takes; written before the end."""
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, check=True)
 
     call, bug, warning = map(json.loads, done.stdout.decode().splitlines())
@@ -38,3 +40,33 @@ def test_every_event_is_one_line_of_json():
     assert (bug["event"], bug["rpc"], bug["level"]) == ("bug", "Rerank", "error")
     assert bug["exception"].endswith("ZeroDivisionError: division by zero")
     assert (warning["event"], warning["level"]) == ("a word of a library", "warning")
+
+
+def test_a_reader_that_stands_still_stops_nobody():
+    """What it does not take is kept up to the limit, then lost and counted; the rest arrives."""
+    reading, writing = os.pipe()
+    outlet = Outlet(writing, most_lines=100)
+    for number in range(1000):  # of a KiB each: a pipe holds 64 of them
+        outlet.put(f"{number:1023d}")
+    outlet.close(0.0)
+    assert outlet.lost > 0
+    taken = []
+    with os.fdopen(reading) as reader:
+        while len(taken) + outlet.lost < 1000:
+            taken.append(int(reader.readline()))
+        outlet.close(PATIENCE_S)
+    os.close(writing)
+    assert taken == sorted(taken)
+    assert taken[:100] == list(range(100))
+
+
+def test_lines_that_nobody_reads_are_counted():
+    """A pipe whose reader has gone: each is lost, and the writer goes on."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    outlet = Outlet(writing)
+    for _ in range(10):
+        outlet.put("line")
+    outlet.close(PATIENCE_S)
+    os.close(writing)
+    assert outlet.lost == 10
