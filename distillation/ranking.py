@@ -70,7 +70,7 @@ def teacher_run(
     names = [(query, name) for query, rows in judgments.items() for name in rows]
     pairs = [Pair(queries[q], teacher.text.compose(products[name])) for q, name in names]
     run: Run = {query: {} for query in judgments}
-    for (query, name), logit in zip(names, teacher.score(pairs).logits, strict=True):
+    for (query, name), logit in zip(names, teacher.score(pairs).whole().logits, strict=True):
         run[query][name] = UNREADABLE if np.isnan(logit) else float(logit)
     return run
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from distillation.labels.store import LabelStore, label_key
 from distillation.progress import counted
-from distillation.teachers.contract import Pair, Teacher
+from distillation.teachers.contract import Pair, Teacher, TeacherScores
 from rerank_core.errors import ConfigError
 
 
@@ -44,7 +44,7 @@ def price(
     sample = left[:dry_run]
     started = time.monotonic()
     for part in _chunks(sample, chunk):
-        store.append(teacher.identity, part, teacher.score(part))
+        _ask(store, teacher, part)
     seconds = time.monotonic() - started
     rest = len(left) - len(sample)
     return Price(
@@ -73,10 +73,16 @@ def label(
         raise ConfigError(f"{len(left):,} pairs to label, the cap is {cap:,}; raise labels.cap")
     with counted(show, "labels", len(left)) as more:
         for part in _chunks(left, chunk):
-            scores = teacher.score(part)
-            store.append(teacher.identity, part, scores)
+            _ask(store, teacher, part)
             more(len(part))
     return len(left)
+
+
+def _ask(store: LabelStore, teacher: Teacher, part: Sequence[Pair]) -> TeacherScores:
+    """Keeps the answers, those before a failure, too. Raises `ScoringError` after it."""
+    scores = teacher.score(part)
+    store.append(teacher.identity, part[: len(scores.logits)], scores)
+    return scores.whole()
 
 
 def unreadable(found: Sequence[float]) -> int:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from distillation.pool.shutting import normalised
@@ -24,6 +26,7 @@ _SCHEMA = pa.schema(
         ("teacher_id", pa.string()),
         ("revision", pa.string()),
         ("prompt_hash", pa.string()),
+        ("missed", pa.int16()),
     ]
 )
 
@@ -64,6 +67,7 @@ class LabelStore:
                 "teacher_id": [identity.teacher_id] * len(pairs),
                 "revision": [identity.revision] * len(pairs),
                 "prompt_hash": [identity.prompt_hash] * len(pairs),
+                "missed": [None] * len(pairs) if scores.missed is None else scores.missed,
             },
             schema=_SCHEMA,
         )
@@ -87,6 +91,18 @@ class LabelStore:
                 raise ArtifactError(f"{path}: not a label shard: {error}; remove it") from error
             found.update(zip(table["key"].to_pylist(), table["logit"].to_pylist(), strict=True))
         return found
+
+    def missed(self, identity: TeacherIdentity) -> int:
+        """How many grades a server did not tell, over all answers of an identity."""
+        shards = [str(path) for path in self.folder.glob("*.parquet")]
+        if not shards:
+            return 0
+        theirs = (pc.field("revision") == identity.revision) & (
+            pc.field("prompt_hash") == identity.prompt_hash
+        )
+        # Older shards have no such column: null.
+        table = ds.dataset(shards, _SCHEMA).to_table(columns=["missed"], filter=theirs)
+        return pc.sum(table["missed"]).as_py() or 0
 
     def shards(self) -> int:
         """How many files."""

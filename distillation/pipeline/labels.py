@@ -61,6 +61,7 @@ def do_labels(
         "teacher": asdict(teacher.identity),
         "pairs": len(pairs),
         "unreadable": len(pairs) - len(readable),
+        "missed": store.missed(teacher.identity),
         "price": asdict(foretold),
     }
 

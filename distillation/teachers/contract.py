@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from rerank_core.errors import InputError
+from rerank_core.errors import InputError, ScoringError
 from rerank_core.text import ProductTextRecipe
 
 Logits = npt.NDArray[np.float32]
@@ -36,16 +36,28 @@ class Pair:
 
 @dataclass(frozen=True)
 class TeacherScores:
-    """Answers in the order of the pairs."""
+    """Answers in the order of the pairs, to the first of them alone where it was `stopped`."""
 
     logits: Logits
     """Shape ``(pairs,)``; NaN where the answer could not be read."""
     probabilities: npt.NDArray[np.float32] | None = None
     """Shape ``(pairs, classes)``, worst grade first, where the teacher has grades."""
+    missed: npt.NDArray[np.int16] | None = None
+    """Shape ``(pairs,)``: how many grades a server did not tell."""
+    tokens: int = 0
+    """Read and written, as a server bills them."""
+    stopped: str = ""
+    """Why no more answers could be had; empty where there is one to each pair."""
 
     def __post_init__(self) -> None:
         if self.probabilities is not None and len(self.probabilities) != len(self.logits):
             raise InputError("probabilities", "one row a pair")
+
+    def whole(self) -> TeacherScores:
+        """These, where there is an answer to each pair. Raises `ScoringError` otherwise."""
+        if self.stopped:
+            raise ScoringError(self.stopped)
+        return self
 
 
 class Teacher(Protocol):

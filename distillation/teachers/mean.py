@@ -40,11 +40,18 @@ class MeanTeacher:
         return self._members[0].text
 
     def score(self, pairs: Sequence[Pair]) -> TeacherScores:
-        """Each member asked in turn."""
+        """Each member asked in turn; what one had to stop before, the next is not asked."""
         total = np.zeros(len(pairs), np.float64)
+        missed = np.zeros(len(pairs), np.int16)
+        tokens, stopped = 0, ""
         for member, spread in zip(self._members, self._spreads, strict=True):
-            total += member.score(pairs).logits / spread
-        return TeacherScores((self._scale * total / len(self._members)).astype(np.float32))
+            found = member.score(pairs[: len(total)])
+            answered = len(found.logits)
+            total = total[:answered] + found.logits / spread
+            missed = missed[:answered] + (0 if found.missed is None else found.missed)
+            tokens, stopped = tokens + found.tokens, stopped or found.stopped
+        logits = (self._scale * total / len(self._members)).astype(np.float32)
+        return TeacherScores(logits, missed=missed, tokens=tokens, stopped=stopped)
 
 
 def spread(run: Mapping[str, Mapping[str, float]]) -> float:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import openai
@@ -19,13 +21,26 @@ from rerank_core.text import ProductTextRecipe
 
 _RETRIES = 3
 """With the client's own growing pauses, on overload and broken connections."""
+_HARMLESS = Pair("lamp", "a lamp")
+"""What no filter bars and no context is too short for."""
+_ROUNDING = 1e-6
+"""Of a sum of probabilities."""
+
+
+@dataclass(frozen=True)
+class _Answer:
+    told: Mapping[str, float]
+    """Token to log-probability, of the most likely."""
+    tokens: int = 0
+    refused: str = ""
+    """In the server's words, where it has no answer to this very pair."""
 
 
 class ServerTeacher:
     """Asks for one token after the prompt and reads how likely each grade was.
 
-    A server tells its most likely tokens only. A grade that is not among them counts as
-    impossible and is counted in `missed`; where none is, the answer is NaN.
+    A server tells its most likely tokens only. A grade that is not among them is counted in
+    `missed` and taken to be as likely as it can be at most; where no grade is, the answer is NaN.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -40,7 +55,6 @@ class ServerTeacher:
         self._client = openai.OpenAI(
             base_url=settings.url, api_key=key, timeout=settings.timeout_s, max_retries=_RETRIES
         )
-        self.missed = 0
         self.identity = TeacherIdentity(
             f"server {settings.model}", settings.revision, self._prompt.hash
         )
@@ -51,21 +65,35 @@ class ServerTeacher:
         return self._settings.text
 
     def score(self, pairs: Sequence[Pair]) -> TeacherScores:
-        """Raises `ScoringError` where the server cannot be reached or refuses."""
-        with ThreadPoolExecutor(self._settings.concurrency) as pool:
-            answers = list(pool.map(self._ask, pairs))
-        outputs = np.array([self._grades(answer) for answer in answers], np.float32)
-        found = np.isfinite(outputs).any(1)
-        self.missed += int((~np.isfinite(outputs)).sum())
-        shares = np.full(outputs.shape, np.nan, np.float32)
-        logits = np.full(len(pairs), np.nan, np.float32)
-        if found.any():
-            kept = torch.from_numpy(outputs[found])
-            shares[found] = kept.softmax(1).numpy()
-            logits[found] = relevance(kept).numpy()
-        return TeacherScores(logits, shares)
+        """NaN for a pair that the server refuses, as filters and contexts that are too short do.
 
-    def _ask(self, pair: Pair) -> Mapping[str, float]:
+        Raises `ScoringError` where the server cannot be reached, or refuses whatever it is asked.
+        """
+        answers: list[_Answer] = []
+        stopped = ""
+        with ThreadPoolExecutor(self._settings.concurrency) as pool:
+            try:
+                answers.extend(pool.map(self._ask, pairs))
+            except ScoringError as error:
+                if not answers:
+                    raise
+                stopped = str(error)
+        if not stopped and all(answer.refused for answer in answers):
+            self._check_the_request()
+        outputs = np.full((len(pairs), len(self._settings.grades)), np.nan, np.float32)
+        missed = np.zeros(len(pairs), np.int16)
+        for row, answer in enumerate(answers):
+            outputs[row], missed[row] = self._grades(answer.told)
+        kept = torch.from_numpy(outputs[: len(answers)])
+        return TeacherScores(
+            relevance(kept).numpy(),
+            kept.softmax(1).numpy(),
+            missed[: len(answers)],
+            sum(answer.tokens for answer in answers),
+            stopped,
+        )
+
+    def _ask(self, pair: Pair) -> _Answer:
         settings = self._settings
         words = settings.text.query_tokens, settings.text.product_tokens
         try:
@@ -76,17 +104,31 @@ class ServerTeacher:
                 temperature=0.0,
                 logprobs=settings.top_logprobs,
             )
+        except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+            return _Answer({}, refused=str(error))
         except openai.OpenAIError as error:
             raise ScoringError(f"{settings.url}: {error}") from error
         told = answer.choices[0].logprobs if answer.choices else None
         top = told.top_logprobs if told is not None else None
-        return top[0] if top else {}
+        return _Answer(top[0] if top else {}, answer.usage.total_tokens if answer.usage else 0)
 
-    def _grades(self, answer: Mapping[str, float]) -> list[float]:
-        """Log-probability of each grade, -inf where the server did not tell it."""
+    def _check_the_request(self) -> None:
+        """Raises `ScoringError` where a pair that has no fault is refused, too."""
+        if refused := self._ask(_HARMLESS).refused:
+            raise ScoringError(f"{self._settings.url}: refuses every pair: {refused}")
+
+    def _grades(self, told: Mapping[str, float]) -> tuple[list[float], int]:
+        """Log-probability of each grade, NaN where none is told, and how many are not told."""
         # "A" and " A" are two tokens of one answer.
-        found = dict.fromkeys((grade.strip() for grade in self._settings.grades), -np.inf)
-        for token, logprob in answer.items():
+        found = dict.fromkeys((grade.strip() for grade in self._settings.grades), -math.inf)
+        for token, logprob in told.items():
             if token.strip() in found:
                 found[token.strip()] = float(np.logaddexp(found[token.strip()], logprob))
-        return list(found.values())
+        untold = [grade for grade, logprob in found.items() if logprob == -math.inf]
+        if len(untold) == len(found):
+            return [math.nan] * len(found), len(found) if told else 0
+        if untold:
+            # No likelier than the last that was told, nor than what is left of the whole.
+            left = math.log(max(1 - sum(map(math.exp, told.values())), _ROUNDING))
+            found |= dict.fromkeys(untold, min(left, *told.values()))
+        return list(found.values()), len(untold)
