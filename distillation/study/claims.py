@@ -61,6 +61,34 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
+@dataclass(frozen=True)
+class Qualification:
+    """Whether what teaches is worth learning from: rule 1 of the plan, on dev-select."""
+
+    over_floor: PairedTest
+    over_human: PairedTest
+    """Over a student of the same size on the human labels alone."""
+
+    @property
+    def passed(self) -> bool:
+        """Better than both, each by more than chance; else the claims are void."""
+        tests = (self.over_floor, self.over_human)
+        return all(test.difference.mean > 0 and test.p_value < 0.05 for test in tests)
+
+
+def qualification(teacher: Values, floor: Values, human: Values) -> Qualification:
+    """The teacher against the cosine and against A, on per-query means over seeds."""
+    return Qualification(paired_test(teacher, floor), paired_test(teacher, human))
+
+
+def control(largest: Values, shuffled: Values) -> PairedTest:
+    """Rule 3: what the largest C has over the same labels, shuffled within each list.
+
+    Not above chance, and the claims rest on something else than the labels.
+    """
+    return paired_test(largest, shuffled)
+
+
 def claims(teacher: Values, human: Values, curve: Mapping[int, Values]) -> list[Claim]:
     """P1, P2 and P3 of the plan on per-query means over seeds."""
     largest = curve[max(curve)]

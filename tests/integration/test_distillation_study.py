@@ -114,8 +114,22 @@ def test_the_page_is_written_from_what_is_kept(shop):
     # The teacher is the floor here, and nothing differs from itself.
     assert arms["teacher"]["against"]["cosine"]["difference"]["mean"] == 0
     assert [one["name"] for one in found["claims"]] == ["P1", "P2", "P3"]
-    assert "no verdict on dev-select" in (shop / "pages" / "tiny.select.md").read_text()
+    page = (shop / "pages" / "tiny.select.md").read_text()
+    assert "no verdict on dev-select" in page
+    # So it does not qualify by rule 1, and the arm of the control has not run.
+    assert found["teacher"]["over_floor"]["difference"]["mean"] == 0
+    assert found["teacher"]["passed"] is False
+    assert "Rule 1, on dev-select: the teacher does not qualify, so the claims are void" in page
+    assert found["control"] is None
     assert [one.name[:6] for one in (shop / "work").iterdir() if one.is_dir()] == ["split-"]
+
+
+def test_dev_report_is_opened_for_a_whole_grid_alone(shop):
+    """A unit that is missing is named, and no page is written."""
+    path = shop / "plan.toml"
+    with pytest.raises(ConfigError, match="when the grid is whole; not run yet: E seed 1"):
+        report(read_plan(path), path, _place(shop), "report", shop / "pages")
+    assert not (shop / "pages" / "tiny.report.json").exists()
 
 
 def test_a_unit_that_is_kept_is_not_trained_again(shop):

@@ -2,7 +2,14 @@
 
 import pytest
 
-from distillation.study.claims import claims, holm, mean_over_seeds, slopes
+from distillation.study.claims import (
+    claims,
+    control,
+    holm,
+    mean_over_seeds,
+    qualification,
+    slopes,
+)
 from rerank_core.errors import InputError
 
 
@@ -36,3 +43,14 @@ def test_a_clear_effect_holds_and_the_other_way_does_not():
     worse = claims(high, high, {100: high, 1600: low})
     assert [one.holds for one in worse] == [False, False, False]
     assert all(one.test.difference.mean < 0 for one in worse)
+
+
+def test_a_teacher_qualifies_over_both_or_not_at_all():
+    """.1 over the floor and over A at each of 20 queries is no chance; one is no proof."""
+    queries = [f"q{number}" for number in range(20)]
+    low, high = dict.fromkeys(queries, 0.5), dict.fromkeys(queries, 0.6)
+    assert qualification(high, low, low).passed
+    assert not qualification(high, low, high).passed
+    assert not qualification(high, high, low).passed
+    assert not qualification(low, high, high).passed
+    assert control(high, low).difference.mean == pytest.approx(0.1)
