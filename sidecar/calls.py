@@ -15,6 +15,7 @@ from google.rpc import code_pb2
 
 from rerank_core.errors import DeadlineError, InputError, OverloadError
 from rerank_proto.rerank.v1 import rerank_pb2 as pb
+from sidecar.aside import aside
 from sidecar.frame import Frame, Incoming
 from sidecar.gate import Room
 from sidecar.service import Context
@@ -88,7 +89,7 @@ class _Call:
                 room.take(len(content))
                 if worth_counting(content):
                     most = _PARTS_A_DOCUMENT * self._frame.limits.max_documents
-                    await asyncio.to_thread(check_parts, content, self._kind, most)
+                    await aside(check_parts, content, self._kind, most)
                 return await self._respond(self._request(content), context)
         except Exception as error:  # noqa: BLE001  what passed here, gRPC would tell the caller
             status = to_status(error)

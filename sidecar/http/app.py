@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from rerank_core.engine import CrossEncoder, Priority
 from rerank_core.errors import InputError, NotReadyError
+from sidecar.aside import aside
 from sidecar.deadlines import work_deadline
 from sidecar.frame import CallerGone, Frame, Incoming, note_stages
 from sidecar.gate import Room
@@ -45,6 +46,8 @@ _PRIORITY = "x-rerank-priority"
 _STRICTNESS = {"false": False, "true": True}
 _PRIORITIES = {priority.name.lower(): priority for priority in Priority}
 _JSON = "application/json"
+_SHORT_BYTES = 256 * 1024
+"""Of a request whose answer is written within a few milliseconds."""
 _CLIENT_CLOSED = 499
 
 
@@ -135,11 +138,12 @@ class _Endpoint:
         models = _NONE_ANY_MORE if self._frame.is_stopping else ground.models
         ranking = await rerank(task, ground.scorer, models, current_caller.get(), deadline, stages)
         note_ranking(ranking)
-        return Response(
-            self._shape.answer(asked, ranking),
-            media_type=_JSON,
-            headers=_headers(ranking, stages),
-        )
+        headers = _headers(ranking, stages)
+        if len(body) <= _SHORT_BYTES:
+            return Response(self._shape.answer(asked, ranking), 200, headers, _JSON)
+        # It may have all the texts.
+        content = await aside(lambda: self._shape.answer(asked, ranking).encode())
+        return Response(content, 200, headers, _JSON)
 
     def _task(self, asked: Request, texts: list[str]) -> RerankTask:
         limits = self._ground.settings.limits

@@ -83,6 +83,15 @@ def test_jina_gets_texts_unless_it_says_no(client):
     assert [sorted(item) for item in short["results"]] == [["index", "relevance_score"]] * 2
 
 
+def test_long_answers_are_whole(client):
+    """A megabyte of texts that JSON has to escape is sent back as it came."""
+    texts = [f'{n} 5" \\ öl \u2028 ' * 40 for n in range(1000)]
+    answer = client.post("/v1/rerank", json={"query": "drill", "documents": texts}, headers=BUDGET)
+    assert answer.status_code == 200
+    back = {item["index"]: item["document"]["text"] for item in answer.json()["results"]}
+    assert [back[index] for index in range(1000)] == texts
+
+
 def test_tei_gets_a_list_at_its_root(client):
     """Raw scores are logits, others lie between 0 and 1; the order is the same."""
     asked = {"query": "drill", "texts": TEXTS, "truncate": True}

@@ -25,7 +25,7 @@ def _most(content: bytes, kind=KIND) -> int:
 
 
 def test_parts_by_hand():
-    """A query, and two documents of id and text, the second with a field of two values: 12.
+    """A query, two documents of id and text, the second with a field of two values, a number: 13.
 
     The field is an entry, its key, its value message and two texts.
     """
@@ -34,7 +34,7 @@ def test_parts_by_hand():
         pb.Document(id="b", text="lamp", fields={"brand": pb.FieldValue(values=["x", "y"])}),
     ]
     request = pb.RerankRequest(query="drill", documents=documents, top_n=3)
-    assert _most(request.SerializeToString()) == 1 + 2 * 3 + 5
+    assert _most(request.SerializeToString()) == 1 + 2 * 3 + 5 + 1
 
 
 def test_empty_documents_are_counted():
@@ -46,6 +46,20 @@ def test_empty_documents_are_counted():
     check_parts(content, KIND, 300)
     with pytest.raises(InputError, match="more than 299 parts"):
         check_parts(content, KIND, 299)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        b"\x18\x01",
+        b"\x31" + bytes(8),  # of a field that we do not have
+        b"\x35" + bytes(4),
+        b"\x98\x80\x00" + b"\xff" * 9 + b"\x01",  # written as long as may be
+    ],
+)
+def test_numbers_are_counted(number):
+    """They become little, but nine million of them would be walked through for seconds."""
+    assert _most(number * 300) == 300
 
 
 def test_only_what_could_become_much_is_counted():
