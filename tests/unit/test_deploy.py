@@ -187,6 +187,40 @@ def test_an_apply_leaves_secrets_alone(kubectl):
     assert "Secret" not in {one["kind"] for one in built}
 
 
+def test_with_certificates_nothing_goes_in_plain_text(kubectl, tmp_path, monkeypatch):
+    """The files for TLS are those of Kubernetes, changed where that matters: ports and probes."""
+    built = kubectl("kustomize", DEPLOY / "kubernetes-tls")
+    (tmp_path / "built.yaml").write_text(built)
+    _lint("kubernetes-validate", "--strict", str(tmp_path / "built.yaml"))
+    made = [*YAML(typ="safe").load_all(built)]
+    [settings] = [one for one in made if one["kind"] == "ConfigMap"]
+    [deployment] = [one for one in made if one["kind"] == "Deployment"]
+    ports = [port for one in made if one["kind"] == "Service" for port in one["spec"]["ports"]]
+    assert {port["appProtocol"] for port in ports} == {"https"}
+    pod = deployment["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    for name in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert "grpc" not in container[name]
+        assert container[name]["httpGet"]["scheme"] == "HTTPS"
+    # What the server reads there: the two files of such a secret, where they are mounted.
+    for one in container["env"]:
+        if "value" in one:
+            monkeypatch.setenv(one["name"], one["value"])
+    monkeypatch.delenv("RERANK_DATA", raising=False)  # the tests' own, no setting of the sidecar
+    (tmp_path / "sidecar.toml").write_text(settings["data"]["sidecar.toml"])
+    read = read_command_line(["--config", str(tmp_path / "sidecar.toml")])
+    assert (read.ignored, read.settings.insecure) == ((), False)
+    assert read.settings.tls is not None
+    [volume] = [
+        one["name"]
+        for one in pod["volumes"]
+        if one.get("secret", {}).get("secretName") == "rerank-sidecar-tls"
+    ]
+    [folder] = [one["mountPath"] for one in container["volumeMounts"] if one["name"] == volume]
+    assert read.settings.tls.certificate == Path(folder, "tls.crt")
+    assert read.settings.tls.key == Path(folder, "tls.key")
+
+
 @pytest.mark.usefixtures("kubectl")
 def test_the_secret_that_is_asked_for_is_what_the_pods_take(tmp_path):
     """By the commands at the head of the files; a change of the keys does not touch the rest."""
