@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ _PRIORITIES = {
 }
 
 
+_LONGEST_S = 365 * 86_400.0
+
 # JSON can hold one half of a pair, UTF-8 cannot.
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -48,6 +51,18 @@ class Call(Generic[Answer]):
         if self.fallback is None:
             raise error
         return self.fallback(error)
+
+
+def seconds(timeout_s: float | None) -> float | None:
+    """A timeout as gRPC can count it: of more than a year it would make none at all.
+
+    Raises `ValueError` for what is not a number, `TypeError` for another type.
+    """
+    if timeout_s is None:
+        return None
+    if math.isnan(timeout_s):
+        raise ValueError("timeout_s: is nan; seconds are needed, or None")
+    return min(timeout_s, _LONGEST_S)
 
 
 def rpcs(channel: Any) -> dict[str, Any]:
@@ -79,6 +94,7 @@ def rerank(
     documents = tuple(documents)
     fallback = partial(first_stage, documents, top_n)
     try:
+        timeout_s = seconds(timeout_s)
         request = pb.RerankRequest(
             query=_sendable(query),
             documents=[_document(item, index) for index, item in enumerate(documents)],
@@ -91,7 +107,7 @@ def rerank(
         if strict:
             raise
         unsendable = InvalidRequestError(str(error), grpc.StatusCode.INVALID_ARGUMENT)
-        return Call("Rerank", unsendable, read_ranking, timeout_s, fallback)
+        return Call("Rerank", unsendable, read_ranking, None, fallback)
     return Call("Rerank", request, read_ranking, timeout_s, None if strict else fallback)
 
 
@@ -108,7 +124,7 @@ def embed(
         model=model,
         priority=_PRIORITIES[Priority(priority)],
     )
-    return Call("Embed", request, read_embedding, timeout_s)
+    return Call("Embed", request, read_embedding, seconds(timeout_s))
 
 
 def search(  # noqa: PLR0913  the contract's fields, all but two of them optional
@@ -138,12 +154,13 @@ def search(  # noqa: PLR0913  the contract's fields, all but two of them optiona
         strict=strict,
         priority=_PRIORITIES[Priority(priority)],
     )
-    return Call("Search", request, read_search, timeout_s)
+    return Call("Search", request, read_search, seconds(timeout_s))
 
 
 def model_info(model: str = "", *, timeout_s: float | None = None) -> Call[ModelDescription]:
     """Describes a model of the server; empty is the default cross-encoder."""
-    return Call("ModelInfo", pb.ModelInfoRequest(model=model), read_model, timeout_s)
+    request = pb.ModelInfoRequest(model=model)
+    return Call("ModelInfo", request, read_model, seconds(timeout_s))
 
 
 def _document(document: Document, index: int) -> pb.Document:

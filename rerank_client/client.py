@@ -57,10 +57,10 @@ class RerankClient:
     ) -> None:
         """`target` is ``host:port``; the connection is made with the first call.
 
-        Raises `ValueError` for a key that no header can carry.
+        Raises `ValueError` for a key that no header can carry, and a timeout that is no number.
         """
         self._closed = False
-        self._timeout_s = timeout_s
+        self._timeout_s = calls.seconds(timeout_s)
         self._metadata = metadata(api_key)
         self._channel = (
             grpc.insecure_channel(target, options())
@@ -119,7 +119,7 @@ class AsyncRerankClient:
         tls: Tls | None = None,
     ) -> None:
         self._closed = False
-        self._timeout_s = timeout_s
+        self._timeout_s = calls.seconds(timeout_s)
         self._metadata = metadata(api_key)
         self._channel = (
             grpc.aio.insecure_channel(target, options())

@@ -102,6 +102,10 @@ class ServerError(ClientError):
     """The server failed, or is of another kind."""
 
 
+# gRPC's own word for a message that one side does not take. No other RESOURCE_EXHAUSTED is the
+# request's fault: a proxy that limits rates says so, too, without our details.
+_TOO_LARGE = "message larger than max"
+
 _KINDS: dict[grpc.StatusCode, type[ClientError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidRequestError,
     grpc.StatusCode.NOT_FOUND: NotFoundError,
@@ -133,8 +137,7 @@ def from_rpc_error(raised: grpc.RpcError) -> ClientError:
     code: grpc.StatusCode = call.code()
     info = _detail(status, error_details_pb2.ErrorInfo)
     kind = _KINDS.get(code, ServerError)
-    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and not info.reason:
-        # gRPC's own word, and no server of ours: the request is larger than it takes.
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE in (call.details() or ""):
         kind = InvalidRequestError
     error = kind(call.details() or "", code, info.reason)
     if isinstance(error, InvalidRequestError):

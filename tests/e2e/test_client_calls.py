@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import subprocess
 import sys
@@ -147,6 +148,12 @@ async def test_no_failure_reaches_a_frontend(sidecar):
         assert client.rerank("drill", DOCUMENTS, priority="soon").degraded == ("INVALID_REQUEST",)
         broken = [Document("a", fields=None), *DOCUMENTS[1:]]
         assert client.rerank("drill", broken).degraded == ("INVALID_REQUEST",)
+        for unfit in (math.nan, "1"):
+            ranking = client.rerank("drill", DOCUMENTS, timeout_s=unfit)
+            assert ranking.degraded == ("INVALID_REQUEST",)
+            assert "timeout_s" in str(ranking.error) or "real number" in str(ranking.error)
+        for long_s in (math.inf, 1e10, None):
+            assert client.rerank("drill", DOCUMENTS, timeout_s=long_s).scored == 3
         # Documents that come from a generator are ranked as those of a list.
         assert client.rerank("drill", iter(DOCUMENTS)).scored == 3
     async with AsyncRerankClient(sidecar.target, timeout_s=PATIENCE_S) as other:

@@ -47,14 +47,22 @@ def test_every_status_becomes_an_error_of_ours(code):
         grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceededError,
         grpc.StatusCode.UNAVAILABLE: UnavailableError,
         grpc.StatusCode.CANCELLED: UnavailableError,
-        # gRPC's own word for a request that is too large: coming back does not help.
-        grpc.StatusCode.RESOURCE_EXHAUSTED: InvalidRequestError,
+        grpc.StatusCode.RESOURCE_EXHAUSTED: OverloadedError,
     }
     bare = grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(), "why")
     error = from_rpc_error(bare)
     assert type(error) is kinds.get(code, ServerError)
     assert isinstance(error, ClientError)
     assert (error.code, error.reason, str(error)) == (code, "", f"{code.name}: why")
+
+
+def test_a_request_that_is_too_large_is_the_callers_fault():
+    """By gRPC's own word, that no server of ours sends: coming back does not help."""
+    told = "SERVER: Received message larger than max (9000042 vs. 4194304)"
+    bare = grpc.aio.AioRpcError(
+        grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.aio.Metadata(), grpc.aio.Metadata(), told
+    )
+    assert type(from_rpc_error(bare)) is InvalidRequestError
 
 
 def test_the_servers_details_arrive():
