@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 from rerank_core.errors import NotReadyError, OverloadError, TooLargeError
 from sidecar.config import Limits
@@ -22,7 +23,7 @@ class Gate:
         self.calls = 0
         """Inside now."""
         self.bytes = 0
-        """Of their requests."""
+        """Of their requests and, once they are answered, of their answers."""
         self.slow = 0
         """Those inside whose requests are slow to come."""
         self.calls_of: Counter[str] = Counter()
@@ -49,27 +50,34 @@ class Gate:
                 f"{self.calls_of[client]} calls of this client are under way, which is its share"
             )
         room = Room(self, limits, client)
-        self.calls += 1
-        self.calls_of[client] += 1
+        self._enter(client, 0)
         try:
             yield room
         finally:
-            self.calls -= 1
-            self.bytes -= room.bytes
-            _less(self.calls_of, client, 1)
-            _less(self.bytes_of, client, room.bytes)
-            if not self.calls:
-                self._empty.set()
+            self._leave(client, room.bytes)
+
+    def _enter(self, client: str, size_bytes: int) -> None:
+        self.calls += 1
+        self.bytes += size_bytes
+        self.calls_of[client] += 1
+        self.bytes_of[client] += size_bytes
+
+    def _leave(self, client: str, size_bytes: int) -> None:
+        self.calls -= 1
+        self.bytes -= size_bytes
+        _less(self.calls_of, client, 1)
+        _less(self.bytes_of, client, size_bytes)
+        if not self.calls:
+            self._empty.set()
 
     async def close(self, grace_s: float) -> None:
         """Refuses calls from now on; returns when those inside have left, or after `grace_s`."""
         self.closed = True
-        if not self.calls:
-            return
-        self._empty.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(grace_s):
-                await self._empty.wait()
+                while self.calls:  # the last one may have an answer that is to be sent
+                    self._empty.clear()
+                    await self._empty.wait()
 
 
 def most_of_one(limit: int) -> int:
@@ -108,6 +116,15 @@ class Room:
         self.bytes += size_bytes
         self._gate.bytes += size_bytes
         self._gate.bytes_of[self._client] += size_bytes
+
+    def answered(self, size_bytes: int) -> Callable[[], None]:
+        """Holds the call's answer, when the call itself has left; what is given ends that.
+
+        Never refused, for the work is done. While its client does not take it, others are.
+        """
+        gate, client = self._gate, self._client
+        gate._enter(client, size_bytes)  # noqa: SLF001  a room is the gate's own
+        return partial(gate._leave, client, size_bytes)  # noqa: SLF001  as above
 
     @contextmanager
     def slowly(self) -> Iterator[None]:

@@ -6,6 +6,8 @@ import json
 import uuid
 from collections.abc import Sequence
 
+import orjson
+
 from rerank_core.errors import (
     DeadlineError,
     NotReadyError,
@@ -43,7 +45,7 @@ def tei(request: TeiRequest, ranking: Ranking) -> str:
     ranks = []
     for placed, score in zip(ranking.placed, scores, strict=True):
         index = placed.candidate.index
-        text = f',"text":{json.dumps(request.texts[index])}' if request.return_text else ""
+        text = f',"text":{_text(request.texts[index])}' if request.return_text else ""
         ranks.append(f'{{"index":{index},"score":{score}{text}}}')
     return f"[{','.join(ranks)}]"
 
@@ -73,11 +75,16 @@ def tei_error(error: Exception, message: str) -> str:
     return json.dumps({"error": message, "error_type": next(kinds, "validation")})
 
 
+def _text(text: str) -> str:
+    """Not longer than it came: JSON in ASCII may be three times as long."""
+    return orjson.dumps(text).decode()
+
+
 def _results(ranking: Ranking, texts: Sequence[str] | None) -> str:
     results = []
     for placed, score in zip(ranking.placed, _shares(ranking.placed), strict=True):
         index = placed.candidate.index
-        document = f',"document":{{"text":{json.dumps(texts[index])}}}' if texts else ""
+        document = f',"document":{{"text":{_text(texts[index])}}}' if texts else ""
         results.append(f'{{"index":{index},"relevance_score":{score}{document}}}')
     return ",".join(results)
 

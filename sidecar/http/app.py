@@ -24,6 +24,7 @@ from sidecar.frame import CallerGone, Frame, Incoming, note_stages
 from sidecar.gate import Room
 from sidecar.health import Health
 from sidecar.http import answers
+from sidecar.http.answer import Answer
 from sidecar.http.openapi import REQUEST_HEADERS, describe
 from sidecar.http.shapes import CohereRequest, JinaRequest, Request, TeiRequest
 from sidecar.models import Served
@@ -112,7 +113,7 @@ class _Endpoint:
             with self._frame.around(_incoming(self._shape.rpc, request)) as room:
                 body = await _read(request, room)
                 async with _while_there(request):
-                    response = await self._rerank(request, body)
+                    response = await self._rerank(request, body, room)
         except CallerGone:
             return PlainTextResponse("", status_code=_CLIENT_CLOSED)  # nobody reads it
         except Exception as error:  # noqa: BLE001  bugs too are told in the client's own shape
@@ -121,7 +122,7 @@ class _Endpoint:
             response.headers["connection"] = "close"  # the next request is another server's
         return response
 
-    async def _rerank(self, request: HttpRequest, body: bytes) -> Response:
+    async def _rerank(self, request: HttpRequest, body: bytes, room: Room) -> Response:
         ground, settings, stages = self._ground, self._ground.settings, Stages()
         note_stages(stages)
         with stages.timed("validate"):
@@ -140,10 +141,10 @@ class _Endpoint:
         note_ranking(ranking)
         headers = _headers(ranking, stages)
         if len(body) <= _SHORT_BYTES:
-            return Response(self._shape.answer(asked, ranking), 200, headers, _JSON)
+            return Answer(self._shape.answer(asked, ranking), headers, room)
         # It may have all the texts.
         content = await aside(lambda: self._shape.answer(asked, ranking).encode())
-        return Response(content, 200, headers, _JSON)
+        return Answer(content, headers, room)
 
     def _task(self, asked: Request, texts: list[str]) -> RerankTask:
         limits = self._ground.settings.limits

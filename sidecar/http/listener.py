@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,7 @@ from sidecar.port_file import port_file
 _log = structlog.get_logger()
 
 _BACKLOG = 2048
+_LEAVING_S, _LOOK_S = 1.0, 0.02
 
 
 class HttpListener:
@@ -71,8 +72,11 @@ class HttpListener:
         self._socket.close()
         for connection in list(self._state.connections):
             connection.shutdown()
-        if self._state.tasks:
-            await asyncio.wait(self._state.tasks, timeout=1)
+        # What was under way has been waited for; the end of an answer may still be on its way.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LEAVING_S):
+                while self._state.connections:  # noqa: ASYNC110  uvicorn tells nobody
+                    await asyncio.sleep(_LOOK_S)
         for connection in list(self._state.connections):
             connection.transport.abort()
 

@@ -46,6 +46,7 @@ class PatientProtocol(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Refuses one too many; a few more may still ask how the server is."""
         super().connection_made(transport)
+        transport.set_write_buffer_limits(low=0)  # to resume is to have sent all
         beyond = len(self.connections) - self._patience.max_connections
         self._spare = beyond > 0
         if beyond > _SPARE_CONNECTIONS:
@@ -72,6 +73,8 @@ class PatientProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The next request may have begun behind the one that is answered now."""
         super().on_response_complete()
+        if not self.flow.write_paused:
+            self._has_read()
         if self._begun:
             self._expect_what_is_missing()
 
@@ -106,13 +109,20 @@ class PatientProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def pause_writing(self) -> None:
-        """The client does not read."""
+        """The client does not read. From the first time on it has so long for the answer."""
         super().pause_writing()
-        self._leaving = self.loop.call_later(self._patience.request_s, self._cut)
+        if self._leaving is None:
+            self._leaving = self.loop.call_later(self._patience.request_s, self._cut)
 
     def resume_writing(self) -> None:
-        """It does again."""
+        """It has read, though more of the answer may follow."""
         super().resume_writing()
+        cycle = self.cycle
+        follows = cycle is not None and cycle.response_started and not cycle.response_complete
+        if not follows and not self.pipeline:
+            self._has_read()
+
+    def _has_read(self) -> None:
         if self._leaving is not None:
             self._leaving.cancel()
             self._leaving = None

@@ -8,7 +8,7 @@ import re
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 import grpc
 import httpx
@@ -359,6 +359,64 @@ def test_a_drain_finishes_what_http_has_begun(cross, tmp_path):
         assert answer.headers["x-rerank-scored"] == "1000"
         assert len(json.loads(answer.read())) == 1000
         assert sidecar.process.wait(PATIENCE_S) == 0
+
+
+@contextmanager
+def _unread_answer(sidecar):
+    """A connection whose answer of 16 MB has begun and is not read; no socket buffers as much."""
+    host, port = sidecar.url.removeprefix("http://").split(":")
+    texts = [f"{n} {'cordless drill ' * 1070}" for n in range(1000)]
+    body = json.dumps({"query": "drill", "documents": texts}).encode()
+    head = f"POST /v1/rerank HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n"
+    head += "x-envoy-expected-rq-timeout-ms: 1\r\n\r\n"  # the answer is what matters
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        connection.settimeout(PATIENCE_S)
+        connection.connect((host, int(port)))
+        connection.sendall(head.encode() + body)
+        sidecar.wait_logged("call", rpc="Jina", status="OK", documents=1000)
+        yield connection
+
+
+def test_an_answer_that_nobody_reads_is_under_way(cross, tmp_path):
+    """One of 16 MB where a client may have 22: a request of 7 has no room until the reader goes."""
+    flags = ["--models.reranker", cross, "--http.request-s", 600]
+    flags += ["--limits.max-bytes-under-way", 30_000_000]
+    long = {"query": "drill", "documents": ["x" * 50_000] * 150}
+    with running(tmp_path, *flags, http=True) as sidecar:
+        metrics = f"{sidecar.url}/metrics"
+        with _unread_answer(sidecar):
+            assert "rerank_calls_under_way 1.0" in httpx.get(metrics).text
+            assert httpx.post(f"{sidecar.url}/v2/rerank", json=long).status_code == 429
+            assert httpx.post(f"{sidecar.url}/v2/rerank", json=BODY).status_code == 200
+        wait_until(lambda: "rerank_calls_under_way 0.0" in httpx.get(metrics).text)
+        assert httpx.post(f"{sidecar.url}/v2/rerank", json=long).status_code == 200
+
+
+def test_a_reader_has_so_long_for_the_whole_answer(cross, tmp_path):
+    """It takes a little again and again, and is cut off after --http.request-s all the same."""
+    flags = ["--models.reranker", cross, "--http.request-s", 2]
+    with running(tmp_path, *flags, http=True) as sidecar, _unread_answer(sidecar) as connection:
+        received = 0
+        with suppress(ConnectionResetError):
+            while part := connection.recv(65536):
+                received += len(part)
+                time.sleep(0.1)
+        assert received < 16_000_000
+
+
+def test_a_drain_waits_for_readers(cross, tmp_path):
+    """An answer that is not read when SIGTERM comes arrives whole; exit 0."""
+    flags = ["--models.reranker", cross]
+    with running(tmp_path, *flags, http=True) as sidecar, _unread_answer(sidecar) as connection:
+        sidecar.process.terminate()
+        sidecar.wait_logged("draining")
+        time.sleep(2)  # where nothing were under way, it would have ended
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        assert len(json.loads(answer.read())["results"]) == 1000
+        assert sidecar.process.wait(PATIENCE_S) == 0
+        assert sidecar.errors == ""
 
 
 def test_connections_beyond_the_limit_are_closed(cross, tmp_path):
