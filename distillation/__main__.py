@@ -22,7 +22,7 @@ def describe() -> None:
 
 
 @app.command()
-def run(
+def run(  # noqa: PLR0913 - a command has many options
     recipe: Annotated[Path, typer.Argument(help="TOML file with a table a stage.")],
     data: Annotated[Path, typer.Option(help="Folder that holds the sources.")],
     out: Annotated[Path, typer.Option(help="Folder of stages; recipes may share it.")],
@@ -37,12 +37,17 @@ def run(
     force: Annotated[
         bool, typer.Option("--force", help="Publish a student worse than the one shipped.")
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Tell pairs, time and tokens of the labels; train nothing."),
+    ] = False,
 ) -> None:
     """Does the stages of a recipe that are not done.
 
     They are split, teacher, pool, labels, student, calibrate, evaluate and publish, in this order.
     """
-    from distillation.pipeline import run as pipeline  # noqa: PLC0415 - torch loads only for work
+    from distillation.pipeline import dry_run as foretelling  # noqa: PLC0415 - torch, for work
+    from distillation.pipeline import run as pipeline  # noqa: PLC0415
     from distillation.pipeline.recipe import read_recipe  # noqa: PLC0415
     from rerank_core.cluster.settings import ClusterSettings  # noqa: PLC0415
 
@@ -50,7 +55,11 @@ def run(
         raise ConfigError(f"--until {until}: one of {', '.join(pipeline.STAGES)}")
     settings = ClusterSettings(url=cluster) if cluster else None
     place = pipeline.Place(data, out, settings, recipe.parent, force=force)
-    done = pipeline.run(read_recipe(recipe, tuple(changes or ())), place, Console(), until=until)
+    read = read_recipe(recipe, tuple(changes or ()))
+    if dry_run:
+        foretelling.dry_run(read, place, Console())
+        return
+    done = pipeline.run(read, place, Console(), until=until)
     Console().print(
         "\n".join(f"{name}: {one.folder}" for name, one in done.items()), soft_wrap=True
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from distillation.lists import TokenList
 from distillation.student import score
-from distillation.teachers.contract import Pair, Teacher
+from distillation.teachers.contract import Logits, Pair, Teacher
 from rerank_core.measures import Judgments, Scale, ndcg, pairwise_accuracy, spearman
 from rerank_core.text import PackedTokens, ProductTextRecipe, TextEncoder
 
@@ -60,17 +60,41 @@ def network_run(
     }
 
 
+Ask = Callable[[Teacher, Sequence[Pair]], Logits]
+"""What has a teacher's answers: from the teacher itself, or from a store."""
+
+
+def asked_directly(teacher: Teacher, pairs: Sequence[Pair]) -> Logits:
+    """A teacher's answers, kept nowhere. Raises `ScoringError` where there is not one to each."""
+    return teacher.score(pairs).whole().logits
+
+
+def judged_pairs(
+    teacher: Teacher,
+    judgments: Judgments,
+    queries: Mapping[str, str],
+    products: Mapping[str, Mapping[str, Any]],
+) -> list[Pair]:
+    """The judged pairs, list by list, as the teacher reads them."""
+    return [
+        Pair(queries[query], teacher.text.compose(products[name]))
+        for query, rows in judgments.items()
+        for name in rows
+    ]
+
+
 def teacher_run(
     teacher: Teacher,
     judgments: Judgments,
     queries: Mapping[str, str],
     products: Mapping[str, Mapping[str, Any]],
+    ask: Ask = asked_directly,
 ) -> Run:
     """A teacher's scores of the judged products, `UNREADABLE` where it has none."""
     names = [(query, name) for query, rows in judgments.items() for name in rows]
-    pairs = [Pair(queries[q], teacher.text.compose(products[name])) for q, name in names]
+    pairs = judged_pairs(teacher, judgments, queries, products)
     run: Run = {query: {} for query in judgments}
-    for (query, name), logit in zip(names, teacher.score(pairs).whole().logits, strict=True):
+    for (query, name), logit in zip(names, ask(teacher, pairs), strict=True):
         run[query][name] = UNREADABLE if np.isnan(logit) else float(logit)
     return run
 

@@ -17,7 +17,7 @@ from distillation.pipeline.recipe import Recipe
 from distillation.pipeline.split import Material
 from distillation.pipeline.stage import Finished
 from distillation.pipeline.student import SELECT
-from distillation.ranking import UNREADABLE, Run, network_run, teacher_run, token_lists, values
+from distillation.ranking import UNREADABLE, Ask, Run, network_run, teacher_run, token_lists, values
 from distillation.report.page import write_page
 from distillation.student import Student, text_encoder
 from distillation.teachers.contract import Teacher
@@ -31,10 +31,14 @@ def do_evaluate(
     material: Material,
     done: Mapping[str, Finished],
     teacher: Teacher | None,
+    ask: Ask,
     folder: Path,
     show: Console,
 ) -> dict[str, Any]:
-    """Runs, measures, paired tests and the page; dev-report only where the recipe opens it."""
+    """Runs, measures, paired tests and the page; dev-report only where the recipe opens it.
+
+    `ask` has the teacher's answers.
+    """
     rankers = ["cosine", "student"] + ["teacher"] * (teacher is not None)
     facts: dict[str, Any] = {}
     for role in ("select", "report") if recipe.report else ("select",):
@@ -42,7 +46,7 @@ def do_evaluate(
         if not judged:
             continue
         show.print(f"{role}: {len(judged)} queries", highlight=False)
-        runs = {name: _run(name, role, recipe, material, done, teacher) for name in rankers}
+        runs = {name: _run(name, role, recipe, material, done, teacher, ask) for name in rankers}
         if teacher is not None and _is_silent(runs["teacher"]):  # a file of the pool alone
             show.print(f"{role}: the teacher has no answer to any pair, it is left out")
             del runs["teacher"]
@@ -78,6 +82,7 @@ def _run(
     material: Material,
     done: Mapping[str, Finished],
     teacher: Teacher | None,
+    ask: Ask,
 ) -> Run:
     if name == "student":
         if role == "select":
@@ -86,7 +91,8 @@ def _run(
     if name == "teacher" and teacher is not None:
         if role == "select":
             return read_run(done["teacher"].folder / SELECT)
-        return teacher_run(teacher, material.judgments(role), material.queries, material.products)
+        judged = material.judgments(role)
+        return teacher_run(teacher, judged, material.queries, material.products, ask)
     floor = CosineTeacher("minilm", recipe.student.text)
     return teacher_run(floor, material.judgments(role), material.queries, material.products)
 

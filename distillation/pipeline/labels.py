@@ -8,21 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from distillation.labels.labelling import label, price
-from distillation.labels.store import LabelStore, logits
+from distillation.labels.labelling import Labelling, Price
 from distillation.pipeline.pool import POOL
 from distillation.pipeline.recipe import Labels
 from distillation.pipeline.split import Material
 from distillation.pipeline.stage import Finished
 from distillation.teachers.contract import Pair, Teacher
 
-STORE = "label-store"
-"""One for all label stages of an output folder: no teacher is asked a pair twice."""
 LABELS = "labels.parquet"
-_DRY_RUN = 256
+_SAMPLE = 256
 
 
 def do_labels(
@@ -30,30 +28,22 @@ def do_labels(
     pool: Finished,
     teacher: Teacher,
     material: Material,
+    labelling: Labelling,
     folder: Path,
     show: Console,
 ) -> dict[str, Any]:
     """Fills the store and writes `labels.parquet`: query, product, logit, in the pool's order.
 
-    The store is that beside `folder`: where more labels are wanted, the rest alone is asked.
-    Answers that could not be read are counted and left out.
+    Where more labels are wanted, the rest alone is asked. Answers that could not be read are
+    counted and left out. Raises `ConfigError` before a pair is asked where the cap is too low.
     """
-    rows = pq.read_table(pool.folder / POOL).slice(0, settings.pairs)
-    queries, products = rows["query"].to_pylist(), rows["product"].to_pylist()
-    texts = {name: teacher.text.compose(material.products[name]) for name in set(products)}
-    pairs = [
-        Pair(material.queries[query], texts[name])
-        for query, name in zip(queries, products, strict=True)
-    ]
-    store = LabelStore(folder.parent / STORE)
-    foretold = price(store, teacher, pairs, dry_run=_DRY_RUN, chunk=settings.chunk)
-    show.print(
-        f"{foretold.pairs:,} pairs, {foretold.known:,} known, "
-        f"about {foretold.seconds / 60:.0f} min for the rest",
-        highlight=False,
-    )
-    label(store, teacher, pairs, chunk=settings.chunk, cap=settings.cap, show=show)
-    found = logits(store.read(), teacher.identity, pairs)
+    rows = pool_rows(settings, pool)
+    pairs = pairs_of(rows, teacher, material)
+    labelling.require_room(teacher, pairs)
+    foretold = labelling.price(teacher, pairs, sample=_SAMPLE)
+    show.print(line(foretold), highlight=False)
+    labelling.label(teacher, pairs)
+    found = labelling.known(teacher, pairs)
     readable = np.flatnonzero(~np.isnan(found))
     table = rows.take(readable).append_column("logit", [found[readable]])
     pq.write_table(table, folder / LABELS)
@@ -61,9 +51,33 @@ def do_labels(
         "teacher": asdict(teacher.identity),
         "pairs": len(pairs),
         "unreadable": len(pairs) - len(readable),
-        "missed": store.missed(teacher.identity),
+        "missed": labelling.missed(teacher),
         "price": asdict(foretold),
     }
+
+
+def pool_rows(settings: Labels, pool: Finished) -> pa.Table:
+    """The part of the pool that is to be labelled."""
+    return pq.read_table(pool.folder / POOL).slice(0, settings.pairs)
+
+
+def pairs_of(rows: pa.Table, teacher: Teacher, material: Material) -> list[Pair]:
+    """Rows of the pool as the teacher reads them."""
+    queries, products = rows["query"].to_pylist(), rows["product"].to_pylist()
+    texts = {name: teacher.text.compose(material.products[name]) for name in set(products)}
+    return [
+        Pair(material.queries[query], texts[name])
+        for query, name in zip(queries, products, strict=True)
+    ]
+
+
+def line(price: Price) -> str:
+    """A price in words."""
+    tokens = f" and {price.tokens:,} tokens" if price.tokens else ""
+    return (
+        f"{price.pairs:,} pairs, {price.known:,} known, {price.tried:,} asked just now, "
+        f"about {price.seconds / 60:.0f} min{tokens} for the rest"
+    )
 
 
 def read_labels(stage: Finished, pairs: int | None) -> Mapping[str, dict[str, float]]:

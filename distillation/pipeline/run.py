@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
 
+from distillation.labels.labelling import Labelling
+from distillation.labels.store import LabelStore
+from distillation.pipeline import members
 from distillation.pipeline import teacher as teachers
 from distillation.pipeline.calibrate import do_calibrate
 from distillation.pipeline.evaluate import do_evaluate
@@ -68,23 +72,33 @@ def run(
     human = recipe.student.learns == "human"
     last = STAGES.index(until)
     if last >= STAGES.index("pool") and not human:
-        _foresee_pool(recipe, place, done)
-    for name, stage in _STAGES.items():
+        foresee_pool(recipe, place, done)
+    labelling = labelling_of(recipe, place, show)
+    asking = {name: partial(stage, labelling=labelling) for name, stage in _ASKING.items()}
+    stages = _SILENT | asking
+    for name in STAGES[1:]:
         if STAGES.index(name) > last:
             break
         if human and name in _LABELLING and until not in _LABELLING:
             continue
-        done[name] = stage(recipe, place, material, done, show)
+        done[name] = stages[name](recipe, place, material, done, show)
     if place.only_done:
         return done
     folders = {name: one.folder.name for name, one in done.items()}
     record = {"recipe": records.to_json(recipe), "stages": folders}
-    name = f"{recipe.name}-{hash_json(record)[:8]}.json"
-    write_json(place.out / name, record)
+    write_json(place.out / f"{recipe.name}-{hash_json(record)[:8]}.json", record)
     return done
 
 
 _LABELLING = ("teacher", "pool", "labels")
+STORE = "label-store"
+"""One for all teachers of an output folder: none is asked a pair twice."""
+
+
+def labelling_of(recipe: Recipe, place: Place, show: Console) -> Labelling:
+    """What a run may ask of teachers: the cap is over all its stages."""
+    labels = recipe.labels
+    return Labelling(LabelStore(place.out / STORE), chunk=labels.chunk, cap=labels.cap, show=show)
 
 
 def _split(recipe: Recipe, place: Place, done: dict[str, Finished], show: Console) -> Finished:
@@ -100,23 +114,33 @@ def _split(recipe: Recipe, place: Place, done: dict[str, Finished], show: Consol
 
 
 def _teacher(
-    recipe: Recipe, place: Place, material: Material, done: dict[str, Finished], show: Console
+    recipe: Recipe,
+    place: Place,
+    material: Material,
+    done: dict[str, Finished],
+    show: Console,
+    labelling: Labelling,
 ) -> Finished:
-    members = []
+    found = []
     for member in recipe.teacher.members:
-        settings = records.to_json(member) | teachers.content_of(member, place.data)
-        order = Order("member", settings, {"split": done["split"]})
+        order = member_order(member, place, done)
 
         def work(folder: Path, member: Any = member, key: str = order.key) -> dict[str, Any]:
-            return teachers.do_member(member, material, folder, key, show)
+            return teachers.do_member(member, material, folder, key, show, labelling.answers)
 
-        members.append(place.do(order, work, show))
-    inputs = {f"member {number}": one for number, one in enumerate(members)}
+        found.append(place.do(order, work, show))
+    inputs = {f"member {number}": one for number, one in enumerate(found)}
     return place.do(
         Order("teacher", {}, {"split": done["split"]} | inputs),
-        lambda folder: teachers.do_teacher(members, material, folder),
+        lambda folder: teachers.do_teacher(found, material, folder),
         show,
     )
+
+
+def member_order(member: members.Member, place: Place, done: Mapping[str, Finished]) -> Order:
+    """The stage of one member of the teacher. Raises `ConfigError` where its base is not there."""
+    settings = records.to_json(member) | teachers.content_of(member, place.data)
+    return Order("member", settings, {"split": done["split"]})
 
 
 def members_of(recipe: Recipe, teacher: Finished) -> list[Finished]:
@@ -128,9 +152,10 @@ def members_of(recipe: Recipe, teacher: Finished) -> list[Finished]:
     ]
 
 
-def _pool(
+def pool_stage(
     recipe: Recipe, place: Place, material: Material, done: dict[str, Finished], show: Console
 ) -> Finished:
+    """Mines the pool, where that is not done; of the stages before, the split alone decides it."""
     return place.do(
         _pool_order(recipe, done),
         lambda folder: do_pool(recipe.pool, material, place.cluster, folder, show),
@@ -142,19 +167,24 @@ def _pool_order(recipe: Recipe, done: Mapping[str, Finished]) -> Order:
     return Order("pool", _on_base(recipe.pool), {"split": done["split"]})
 
 
-def _foresee_pool(recipe: Recipe, place: Place, done: Mapping[str, Finished]) -> None:
+def foresee_pool(recipe: Recipe, place: Place, done: Mapping[str, Finished]) -> None:
     """What the pool lacks is said before the teacher trains, where it is still to be mined."""
     if not place.only_done and not is_done(_pool_order(recipe, done), place.out):
         require_cluster(recipe.pool, place.cluster)
 
 
 def _labels(
-    recipe: Recipe, place: Place, material: Material, done: dict[str, Finished], show: Console
+    recipe: Recipe,
+    place: Place,
+    material: Material,
+    done: dict[str, Finished],
+    show: Console,
+    labelling: Labelling,
 ) -> Finished:
     def work(folder: Path) -> dict[str, Any]:
-        members = members_of(recipe, done["teacher"])
-        teacher = teachers.open_teacher(recipe.teacher, done["teacher"], members, place.data)
-        return do_labels(recipe.labels, done["pool"], teacher, material, folder, show)
+        found = members_of(recipe, done["teacher"])
+        teacher = teachers.open_teacher(recipe.teacher, done["teacher"], found, place.data)
+        return do_labels(recipe.labels, done["pool"], teacher, material, labelling, folder, show)
 
     inputs = {name: done[name] for name in ("split", "teacher", "pool")}
     # Neither the cap nor the size of a shard decides a label.
@@ -194,14 +224,19 @@ def _calibrate(
 
 
 def _evaluate(
-    recipe: Recipe, place: Place, material: Material, done: dict[str, Finished], show: Console
+    recipe: Recipe,
+    place: Place,
+    material: Material,
+    done: dict[str, Finished],
+    show: Console,
+    labelling: Labelling,
 ) -> Finished:
     def work(folder: Path) -> dict[str, Any]:
         teacher = None
         if "teacher" in done:
-            members = members_of(recipe, done["teacher"])
-            teacher = teachers.open_teacher(recipe.teacher, done["teacher"], members, place.data)
-        return do_evaluate(recipe, material, done, teacher, folder, show)
+            found = members_of(recipe, done["teacher"])
+            teacher = teachers.open_teacher(recipe.teacher, done["teacher"], found, place.data)
+        return do_evaluate(recipe, material, done, teacher, labelling.answers, folder, show)
 
     settings = {"report": recipe.report, "student": records.to_json(recipe.student)}
     order = Order("evaluate", settings, dict(done))
@@ -223,7 +258,8 @@ def _publish(
     )
 
 
-_STAGES = {
-    "teacher": _teacher, "pool": _pool, "labels": _labels, "student": _student,
-    "calibrate": _calibrate, "evaluate": _evaluate, "publish": _publish,
+_SILENT = {
+    "pool": pool_stage, "student": _student, "calibrate": _calibrate, "publish": _publish,
 }  # fmt: skip
+_ASKING = {"teacher": _teacher, "labels": _labels, "evaluate": _evaluate}
+"""These ask teachers."""

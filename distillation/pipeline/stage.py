@@ -78,7 +78,7 @@ def do(
     `ArtifactError` where an output is not what the manifest says, and, with `only_done`,
     `NotFoundError` instead of doing anything.
     """
-    folder = _folder(order, out)
+    folder = folder_of(order, out)
     if only_done and not is_done(order, out):
         raise NotFoundError("finished stage", folder.name)
     folder.mkdir(parents=True, exist_ok=True)
@@ -112,10 +112,11 @@ def do(
 
 def is_done(order: Order, out: Path) -> bool:
     """Whether the stage lies under `out`, finished."""
-    return (_folder(order, out) / MANIFEST).is_file()
+    return (folder_of(order, out) / MANIFEST).is_file()
 
 
-def _folder(order: Order, out: Path) -> Path:
+def folder_of(order: Order, out: Path) -> Path:
+    """Where a stage lies, or will."""
     return out / f"{order.name}-{order.key[:12]}"
 
 

@@ -17,6 +17,7 @@ from distillation.pipeline.stage import Finished
 from distillation.precision import in_bfloat16
 from distillation.ranking import (
     UNREADABLE,
+    Ask,
     Rows,
     Run,
     lists_of,
@@ -44,7 +45,7 @@ from distillation.teachers.server import ServerTeacher
 from rerank_core.artifact import named_folder
 from rerank_core.errors import ConfigError
 from rerank_core.hashing import hash_file
-from rerank_core.measures import read_run, write_run
+from rerank_core.measures import Judgments, read_run, write_run
 
 _SPREAD_QUERIES = 300
 """Judged queries that a member's spread is taken over: enough for two digits."""
@@ -77,26 +78,44 @@ def _hash_input(path: Path) -> str:
 
 
 def do_member(
-    member: members.Member, material: Material, folder: Path, key: str, show: Console
+    member: members.Member,
+    material: Material,
+    folder: Path,
+    key: str,
+    show: Console,
+    ask: Ask,
 ) -> dict[str, Any]:
-    """Trains the member where it is to be trained; writes its runs on select and on human lists."""
+    """Trains the member where it is to be trained; writes its runs on select and on human lists.
+
+    `ask` has its answers.
+    """
     facts: dict[str, Any] = {}
     if isinstance(member, _TRAINED) and member.fit is not None:
         facts["curve"] = _train(member, member.fit, material, folder, key, show)
         facts["best"] = best_point(facts["curve"])
     teacher = open_member(member, folder, material.data)
-    select = material.judgments("select")
-    run = teacher_run(teacher, select, material.queries, material.products)
+    select, sample = judged_for_members(material)
+    run = teacher_run(teacher, select, material.queries, material.products, ask)
     write_run(run, folder / SELECT, tag=member.kind)
-    sample = dict(list(material.judgments("human").items())[:_SPREAD_QUERIES])
-    human = teacher_run(teacher, sample, material.queries, material.products)
+    human = teacher_run(teacher, sample, material.queries, material.products, ask)
     write_run(human, folder / HUMAN, tag=member.kind)
     facts["unreadable"] = {"select": unreadable(run), "human": unreadable(human)}
     facts["select"] = by_set(select, run, material.sets)
     return facts
 
 
+def judged_for_members(material: Material) -> tuple[Judgments, Judgments]:
+    """What every member is asked for, whatever the pool: dev-select, and lists for its spread."""
+    human = dict(list(material.judgments("human").items())[:_SPREAD_QUERIES])
+    return material.judgments("select"), human
+
+
 _TRAINED = members.CrossEncoderTeacher | members.DecoderTeacher
+
+
+def is_trained(member: members.Member) -> bool:
+    """Whether it learns from the human judgments before it is asked."""
+    return isinstance(member, _TRAINED) and member.fit is not None
 
 
 def _train(

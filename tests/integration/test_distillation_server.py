@@ -1,16 +1,13 @@
 """What a server refuses, fails at and leaves untold: a small one, asked over real HTTP."""
 
 import io
-import json
 import math
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from distillation.labels.labelling import label
+from distillation.labels.labelling import Labelling
 from distillation.labels.store import LabelStore, logits
 from distillation.pipeline.members import ServerTeacher as Settings
 from distillation.teachers.contract import Pair
@@ -19,63 +16,17 @@ from distillation.teachers.mean import MeanTeacher
 from distillation.teachers.server import ServerTeacher
 from rerank_core.errors import ScoringError
 from rerank_core.text import ProductTextRecipe
+from tests.label_server import listening
 
 TEXT = ProductTextRecipe(("title",), query_tokens=16, product_tokens=32)
 PAIRS = [Pair("oak shelf", f"shelf {number}") for number in range(20)]
 
 
-class _Server(ThreadingHTTPServer):
-    """Tells `top` of each prompt, but for those that hold a word with a status of its own."""
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.top = {" Yes": math.log(0.8), " No": math.log(0.2)}
-        self.statuses: dict[str, int] = {}
-        self.asked: list[str] = []
-
-    @property
-    def url(self):
-        """Of its API."""
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.server.asked.append(body["prompt"])
-        words = body["prompt"].split()
-        status = next((s for word, s in self.server.statuses.items() if word in words), 200)
-        answer = {
-            "id": "1", "object": "text_completion", "created": 0, "model": "small",
-            "usage": {"prompt_tokens": 7, "completion_tokens": 1, "total_tokens": 8},
-            "choices": [{
-                "index": 0, "text": " Yes", "finish_reason": "length",
-                "logprobs": {"top_logprobs": [self.server.top]},
-            }],
-        }  # fmt: skip
-        if status != 200:
-            answer = {"error": {"message": "the filter says no"}}
-        content = json.dumps(answer).encode()
-        self.send_response(status)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_):
-        """Says nothing."""
-
-
 @pytest.fixture
 def server():
     """Listening until the test ends."""
-    one = _Server()
-    thread = threading.Thread(target=one.serve_forever, daemon=True)
-    thread.start()
-    yield one
-    one.shutdown()
-    one.server_close()
-    thread.join()
+    with listening() as one:
+        yield one
 
 
 def _teacher(server, **changes):
@@ -87,7 +38,8 @@ def _teacher(server, **changes):
 
 
 def _label(store, teacher, pairs=PAIRS):
-    return label(store, teacher, pairs, chunk=20, cap=1000, show=Console(file=io.StringIO()))
+    show = Console(file=io.StringIO())
+    return Labelling(store, chunk=20, cap=1000, show=show).label(teacher, pairs)
 
 
 @pytest.mark.parametrize("status", [400, 422])
