@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from distillation.pipeline.demands import STRICT
+from distillation.pipeline.demands import STRICT, demand
 from distillation.pipeline.fit import Fit
 from rerank_core.text import ProductTextRecipe
 
@@ -106,13 +106,18 @@ class ServerTeacher:
     model: str
     prompt: str
     grades: tuple[str, ...]
-    revision: str = "unknown"
+    revision: str
     """Of the weights behind the name; labels of two revisions never mix."""
     api_key_env: str = ""
     """Environment variable with the key, where one is needed."""
     top_logprobs: int = 20
     concurrency: int = 4
     timeout_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        demand(bool(self.revision), "revision: say which weights these are, such as a date")
+        answers = {grade.strip() for grade in self.grades}
+        demand(len(answers) == len(self.grades) > 1, "grades: two or more, each different")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
+from safetensors import safe_open
 
 from distillation.fitting import BEST, best_point, fit, load_best
 from distillation.pipeline import members, recipe
@@ -44,7 +45,7 @@ from distillation.teachers.prompt import Prompt
 from distillation.teachers.server import ServerTeacher
 from rerank_core.artifact import named_folder
 from rerank_core.errors import ConfigError
-from rerank_core.hashing import hash_file
+from rerank_core.hashing import hash_file, hash_json
 from rerank_core.measures import Judgments, read_run, write_run
 
 _SPREAD_QUERIES = 300
@@ -250,6 +251,8 @@ def open_member(member: members.Member, folder: Path, data: Path) -> Teacher:
 def _open_network(
     member: members.CrossEncoderTeacher | members.DecoderTeacher, folder: Path
 ) -> Teacher:
+    if isinstance(member, members.CrossEncoderTeacher) and member.fit is None:
+        _require_head(member)
     network, _ = _network(member, None)
     if member.fit is not None:
         load_best(network, folder)
@@ -259,5 +262,16 @@ def _open_network(
         return DecoderTeacher(network, tokenizer, prompt, hash_file(folder / BEST))
     base = named_folder(member.base)
     weights = folder / BEST if member.fit is not None else base / "model.safetensors"
+    revision = hash_file(weights)
+    if member.layers is not None:
+        revision = hash_json([revision, member.layers])
     encoder = text_encoder(base, member.text)
-    return CrossEncoderTeacher(network, encoder, "cross-encoder", hash_file(weights))
+    return CrossEncoderTeacher(network, encoder, "cross-encoder", revision)
+
+
+def _require_head(member: members.CrossEncoderTeacher) -> None:
+    with safe_open(named_folder(member.base) / "model.safetensors", "numpy") as weights:
+        if not any(name.startswith("classifier.") for name in weights.keys()):  # noqa: SIM118
+            raise ConfigError(
+                f"{member.base}: has no head of a cross-encoder; train one by [teacher.members.fit]"
+            )

@@ -17,11 +17,15 @@ Logits = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class TeacherIdentity:
-    """Labels of equal identities may be mixed, others never."""
+    """Labels of equal identities may be mixed, others never.
+
+    Revision and prompt hash are the key of a label: what tells a teacher from others is in them.
+    """
 
     teacher_id: str
+    """For people to read."""
     revision: str
-    """Hash of the weights, or what a server says of them."""
+    """Hash of the weights in use, or a server's model and what its owner says of its weights."""
     prompt_hash: str
     """Of prompt, text recipe and grades: what is asked."""
 

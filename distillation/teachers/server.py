@@ -55,9 +55,9 @@ class ServerTeacher:
         self._client = openai.OpenAI(
             base_url=settings.url, api_key=key, timeout=settings.timeout_s, max_retries=_RETRIES
         )
-        self.identity = TeacherIdentity(
-            f"server {settings.model}", settings.revision, self._prompt.hash
-        )
+        # One name of a revision may be that of several models, in this process, too.
+        revision = f"{settings.model}@{settings.revision}"
+        self.identity = TeacherIdentity(f"server {settings.model}", revision, self._prompt.hash)
 
     @property
     def text(self) -> ProductTextRecipe:

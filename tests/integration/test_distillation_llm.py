@@ -134,7 +134,7 @@ def test_grades_that_the_server_does_not_tell_are_counted_and_bounded(server):
     assert found.missed.min() >= 1
     assert found.tokens > 4 * 20
     nothing = ServerTeacher(
-        Settings("server", TEXT, server, "smollm2", PROMPT, ("zebra", "quux"), top_logprobs=5)
+        Settings("server", TEXT, server, "smollm2", PROMPT, ("zebra", "quux"), "r", top_logprobs=5)
     )
     assert np.isnan(nothing.score(PAIRS[:1]).logits).all()
     told = np.isfinite(found.logits)
