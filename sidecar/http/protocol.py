@@ -11,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 _MAX_HEAD_BYTES = 65536
+_MOST_UNSENT_BYTES = 65536
 
 # A full house must not look like a dead one: a probe that is turned away restarts the server.
 _FOR_OPERATORS = (b"/health", b"/ready", b"/metrics")
@@ -46,7 +47,7 @@ class PatientProtocol(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Refuses one too many; a few more may still ask how the server is."""
         super().connection_made(transport)
-        transport.set_write_buffer_limits(low=0)  # to resume is to have sent all
+        transport.set_write_buffer_limits(_MOST_UNSENT_BYTES, 0)  # to resume is to have sent all
         beyond = len(self.connections) - self._patience.max_connections
         self._spare = beyond > 0
         if beyond > _SPARE_CONNECTIONS:
