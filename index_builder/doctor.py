@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from opensearchpy import OpenSearch
 
-from index_builder.gates.fields import FIELD_MEND, lacking
+from index_builder.gates.fields import FIELD_MEND, lacking, undeclared
 from index_builder.lock import read_lock
 from index_builder.pipelines import check_pipelines
 from index_builder.schema import RESERVED, Schema
@@ -229,7 +229,9 @@ def _zero_results(
 
 
 def _unread(live: Version, body: Mapping[str, Any], release: Release) -> Iterator[Finding]:
-    """Filters and counts of its templates that stay empty here."""
+    """Filters and counts of its templates that stay empty here, and searches they do not take."""
     kept = [template for name in release.templates if (template := release.template(name))]
     for line in lacking(live.index, kept, fields_of(body["mappings"])):
         yield Finding("advice", live.index, f"{line}; {FIELD_MEND}")
+    for line in undeclared(kept):
+        yield Finding("advice", live.index, line)

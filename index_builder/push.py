@@ -8,7 +8,7 @@ from pathlib import Path
 
 from opensearchpy import OpenSearch
 
-from index_builder.gates.fields import FIELD_MEND, lacking
+from index_builder.gates.fields import FIELD_MEND, lacking, undeclared
 from index_builder.gates.templates import LEGS, template_gate
 from index_builder.gates.vectors import sample
 from index_builder.lock import BuildLock, new_owner
@@ -44,12 +44,15 @@ class Pushed:
     """Why the index was not moved."""
     lacking: tuple[str, ...] = ()
     """What the templates offer and this index does not, by its fields."""
+    undeclared: tuple[str, ...] = ()
+    """What searches ask that the templates do not take."""
 
     def lines(self) -> list[str]:
         """For a person."""
         lines = [f"left out {name}: {why}" for name, why in self.left_out.items()]
         if self.lacking:
             lines += [*self.lacking, f"to mend that: {FIELD_MEND}"]
+        lines += self.undeclared
         if self.fault:
             return [*lines, f"{self.index} was not touched: {self.fault}"]
         if self.index is None:
@@ -98,7 +101,14 @@ def push_templates(
         after = {**release.templates, **{template.name: template.id for template in working}}
         _move(client, index, release, after, working)
     unread = lacking(index, working, index_fields(client, index))
-    return Pushed(index, after, release.templates, left_out, lacking=tuple(unread))
+    return Pushed(
+        index,
+        after,
+        release.templates,
+        left_out,
+        lacking=tuple(unread),
+        undeclared=tuple(undeclared(working)),
+    )
 
 
 def rollback_templates(client: OpenSearch, alias: str, progress: Progress) -> Pushed:

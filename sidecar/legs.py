@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rerank_core.cluster.features import Features
-from rerank_core.cluster.profile import SEARCHED, FacetRule, FilterRule, Profile
+from rerank_core.cluster.profile import ASKED, SEARCHED, FacetRule, FilterRule, Profile
 from rerank_core.cluster.resolver import Resolved
 from rerank_core.cluster.retrieval import LegCall
 from rerank_core.cluster.templates import Template, pipeline_name, render
@@ -85,8 +85,8 @@ class LegMaker:
                     f"index {index}: does not keep the source of {template_id}, and this cluster "
                     "renders no templates; rebuild it"
                 )
-            known = {key: value for key, value in self.values.items() if key != "numbers"}
-            return LegCall(template_id, known | changes)
+            return LegCall(template_id, self._undeclared | changes)
+        self._check_declared(leg, template)
         parameters = self._parameters(template) | changes
         try:
             whole = template.complete(parameters)
@@ -100,7 +100,24 @@ class LegMaker:
         except ConfigError as error:
             raise ReleaseError(f"index {index}: {error}") from error
 
+    def _check_declared(self, leg: str, template: Template) -> None:
+        """That nothing of the search is dropped: its answer would be another search's."""
+        asked = [name for name in ASKED[leg] if self.values.get(name)] if template.schema else []
+        if dropped := [name for name in asked if name not in template.declared]:
+            raise ReleaseError(
+                f"index {self.resolved.index}: template {template.id} of leg {leg} declares no "
+                f"{', '.join(dropped)}; declare and use it, as template {leg} of "
+                "python -m index_builder templates copy does, and push it"
+            )
+
+    @property
+    def _undeclared(self) -> dict[str, Any]:
+        """What a template is given of which nobody declared what it takes."""
+        return {name: value for name, value in self.values.items() if name != "numbers"}
+
     def _parameters(self, template: Template) -> dict[str, Any]:
+        if not template.schema:
+            return self._undeclared
         given = {**self.values, **self._given(template)}
         return {name: value for name, value in given.items() if name in template.declared}
 

@@ -1,10 +1,14 @@
-"""What templates read that an index does not have: a cluster finds nothing there, silently."""
+"""What templates read that an index lacks, and what searches ask that templates do not take.
+
+The first a cluster answers with nothing, silently; the second `Search` refuses.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 
+from rerank_core.cluster.profile import ASKED
 from rerank_core.cluster.templates import Template
 from rerank_core.cluster.templates.fields import absent, fields_counted, reads
 from rerank_core.cluster.templates.rendering import render
@@ -29,6 +33,22 @@ def lacking(index: str, templates: Iterable[Template], fields: Collection[str]) 
         f"{', '.join(sorted(readers[name]))}"
         for name in sorted(readers)
     ]
+
+
+def undeclared(templates: Iterable[Template]) -> list[str]:
+    """A line for each template of a leg that cannot take all that a search asks of that leg.
+
+    Of a leg's own name: which others a profile asks is the server's to know.
+    """
+    found = []
+    for template in templates:
+        asked = ASKED.get(template.name, ()) if template.schema else ()
+        if missing := [name for name in asked if name not in template.declared]:
+            found.append(
+                f"template {template.id} declares no {', '.join(missing)}, so Search refuses what "
+                "is asked with it; declare and use it, and push again"
+            )
+    return found
 
 
 def counts_nothing(template: Template, fields: Collection[str]) -> tuple[str, ...]:

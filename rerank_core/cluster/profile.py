@@ -22,6 +22,14 @@ SEARCHED = frozenset(
 )
 """Parameters that each search fills in itself."""
 
+ASKED: Mapping[str, tuple[str, ...]] = {
+    "lexical": ("query", "size", "filters", "facets"),
+    "vector": ("vector", "size", "filters"),
+    "hybrid": ("query", "vector", "size", "filters", "facets"),
+    "zero-results": ("query", "size", "filters"),
+}
+"""Those of `SEARCHED`, by leg, without which a template would answer another question."""
+
 _MOST_CANDIDATES = 1000
 _STRICT = ConfigDict(extra="forbid")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from index_builder.gates.fields import counts_nothing, lacking
+from index_builder.gates.fields import counts_nothing, lacking, undeclared
 from rerank_core.cluster.templates import Template, load_templates
 from rerank_core.cluster.templates.fields import absent, fields_added, fields_read, reads
 
@@ -110,3 +110,15 @@ def test_counts_alone_of_no_field_that_is_there_are_nothing() -> None:
 def test_a_template_whose_parameters_nobody_declared_is_not_known() -> None:
     """As indexes of earlier versions keep them."""
     assert reads(Template("t", '{"query": {"term": {"brand": "x"}}}')) == {}
+
+
+def test_a_leg_s_template_that_cannot_take_what_a_search_asks_is_told() -> None:
+    """By the names that `Search` asks; others are a frontend's own."""
+    narrow = {"type": "object", "properties": {"query": {}, "size": {}}}
+    legs = [Template(name, "{}", narrow) for name in ("lexical", "vector", "mine")]
+
+    assert [line.partition(", so Search")[0] for line in undeclared(legs)] == [
+        f"template {legs[0].id} declares no filters, facets",
+        f"template {legs[1].id} declares no vector, filters",
+    ]
+    assert undeclared(load_templates()) == []
