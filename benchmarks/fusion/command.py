@@ -86,7 +86,7 @@ def fusion(  # noqa: PLR0913, PLR0917  one a command line option
                 for plan, collection in zip(plans, collections, strict=True)
             ]
         sets = [
-            Judged(plan.data.name, stage.legs, collection.judgments, collection.scale)
+            Judged(plan.data.name, stage.legs[depth], collection.judgments, collection.scale)
             for plan, collection, stage in zip(plans, collections, stages, strict=True)
         ]
         choice = choose(sets, folds=folds, repeats=REPEATS)

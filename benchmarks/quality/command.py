@@ -46,7 +46,15 @@ def quality(  # noqa: PLR0913, PLR0917  one a command line option
     alias: Annotated[
         str, typer.Option(help="Search the index behind it, and build none.")
     ] = Plan.alias,
-    depth: Annotated[int, typer.Option(help="Candidates that are reranked.")] = Plan.depth,
+    depth: Annotated[
+        int, typer.Option(help="Candidates of each leg, and of the fusion.")
+    ] = Plan.depth,
+    rerank_depth: Annotated[
+        int, typer.Option(help="Of these, how many are reranked; 0: all.")
+    ] = Plan.rerank_depth,
+    blend: Annotated[
+        float, typer.Option(help="Share of the first stage's score after the rerank.")
+    ] = Plan.blend,
     deepest: Annotated[
         int, typer.Option(help="Of the sweep; every candidate down to it is scored.")
     ] = max(Plan.depths),
@@ -80,6 +88,8 @@ def quality(  # noqa: PLR0913, PLR0917  one a command line option
             schema=read_schema(schema) if schema else BEIR,
             alias=alias,
             depth=depth,
+            rerank_depth=rerank_depth,
+            blend=blend,
             depths=tuple(sorted({depth, deepest, *(one for one in Plan.depths if one <= deepest)})),
             method=fusion.value,
             lexical_weight=lexical_weight,

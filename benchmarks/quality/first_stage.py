@@ -28,7 +28,7 @@ from rerank_core.cluster.release import GateRecord, resolve_alias
 from rerank_core.cluster.settings import ClusterSettings
 from rerank_core.cluster.templates import Template, load_templates, render
 from rerank_core.engine import Engine, load_bi_encoder
-from rerank_core.errors import ConfigError
+from rerank_core.errors import ClusterUnavailable, ConfigError
 from rerank_core.measures import Run
 
 _QUERIES_AT_ONCE = 20
@@ -38,7 +38,9 @@ _QUERIES_AT_ONCE = 20
 class FirstStage:
     """Both legs' runs, each hit with the text that a cross-encoder reads."""
 
-    legs: Mapping[str, Run]
+    legs: Mapping[int, Mapping[str, Run]]
+    """By the depth that they were asked for: an approximate search finds others where it looks for
+    more."""
     texts: Mapping[str, str]
     """``rerank_text`` by product id, of all that was found."""
     cluster: str
@@ -55,7 +57,7 @@ def find_candidates(
     engine: Engine,
     say: Callable[[str], None],
 ) -> FirstStage:
-    """Asks both legs every query at the greatest depth. Raises `ConfigError`, `ClusterError`."""
+    """Asks both legs every query at every depth. Raises `ConfigError`, `ClusterError`."""
     encoder = load_bi_encoder(open_named(plan.encoder))
     with ExitStack() as stack:
         client = stack.enter_context(connect(settings))
@@ -70,15 +72,17 @@ def find_candidates(
         shipped = {one.name: one for one in load_templates(engine=find_features(client).engine)}
         templates = {leg: release.template(leg) or shipped[leg] for leg in LEGS}
         vectors = engine.encode(encoder, list(queries.values()))
-        parameters = {
-            "lexical": [{"query": text} for text in queries.values()],
-            "vector": [{"vector": vector.tolist(), "k": plan.deepest} for vector in vectors],
-        }
-        legs: dict[str, Run] = {}
+        legs: dict[int, dict[str, Run]] = {depth: {} for depth in plan.depths}
         texts: dict[str, str] = {}
-        for leg in LEGS:
-            bodies = [_body(templates[leg], plan.deepest, values) for values in parameters[leg]]
-            legs[leg] = dict(zip(queries, _ask(client, index, bodies, texts), strict=True))
+        for depth in plan.depths:
+            parameters: dict[str, list[dict[str, Any]]] = {
+                "lexical": [{"query": text} for text in queries.values()],
+                "vector": [{"vector": vector.tolist(), "k": depth} for vector in vectors],
+            }
+            for leg in LEGS:
+                bodies = [_body(templates[leg], depth, values) for values in parameters[leg]]
+                answers = _ask(client, index, bodies, texts)
+                legs[depth][leg] = dict(zip(queries, answers, strict=True))
     return FirstStage(
         legs=legs,
         texts=texts,
@@ -140,6 +144,9 @@ def _ask(
         for response in answer["responses"]:
             if "error" in response:
                 raise refusal(int(response.get("status", 500)), response, doing)
+            if response["timed_out"] or response["_shards"]["failed"]:
+                # A figure of it would be of another search.
+                raise ClusterUnavailable(f"{doing}: the answer is of some of the shards alone")
             hits = response["hits"]["hits"]
             texts.update((hit["_id"], hit["_source"]["rerank_text"]) for hit in hits)
             runs.append({hit["_id"]: float(hit["_score"]) for hit in hits})

@@ -78,6 +78,8 @@ class About:
     weights: dict[str, float]
     depth: int
     gates: tuple[GateRecord, ...]
+    rerank_depth: int = 0
+    blend: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -40,11 +40,16 @@ def measure_quality(
     model = load_cross_encoder(open_named(plan.reranker))
     with Engine() as engine:
         found = find_candidates(plan, collection.queries, settings, engine, say)
-        legs = {**found.legs, "hybrid": hybrid(found.legs, plan)}
-        candidates = {name: cut(run, plan.deepest) for name, run in legs.items()}
-        scores = score_all(engine, model, collection.queries, candidates, found.texts, say)
+        by_depth = {
+            depth: {**legs, "hybrid": cut(hybrid(legs, plan), depth)}
+            for depth, legs in found.legs.items()
+        }
+        every = [run for runs in by_depth.values() for run in runs.values()]
+        scores = score_all(engine, model, collection.queries, every, found.texts, say)
+    candidates, most = by_depth[plan.depth], plan.rerank_depth or plan.depth
     after = {
-        AFTER.format(name): reranked(run, scores, plan.depth) for name, run in candidates.items()
+        AFTER.format(name): reranked(run, scores, most, plan.blend)
+        for name, run in candidates.items()
     }
     values: dict[str, Values] = {
         name: {
@@ -62,8 +67,8 @@ def measure_quality(
         about=_about(plan, collection, found, model),
         systems=tuple(_system(name, one) for name, one in values.items()),
         sweep=tuple(
-            _depth(plan, collection, name, run, scores, depth)
-            for name, run in candidates.items()
+            _depth(plan, collection, name, by_depth[depth][name], scores, depth)
+            for name in candidates
             for depth in plan.depths
         ),
         comparisons=compare(values),
@@ -99,6 +104,8 @@ def _about(plan: Plan, collection: Collection, found: FirstStage, model: CrossEn
         weights=plan.weights,
         depth=plan.depth,
         gates=found.gates,
+        rerank_depth=plan.rerank_depth,
+        blend=plan.blend,
     )
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from benchmarks.quality.plan import LEGS, Plan
-from rerank_core.cluster.fusion import fuse
+from rerank_core.cluster.fusion import Fused, fuse
+from rerank_core.cluster.profile import Profile
 from rerank_core.engine import CrossEncoder, Engine, Priority
 from rerank_core.measures import Judgments, Run, ranked
+from sidecar.arrangement import arrange
+from sidecar.ranking import Candidate, place
 
 
 def hybrid(legs: Mapping[str, Run], plan: Plan) -> Run:
-    """Both legs fused, by the same code as in the sidecar."""
+    """Both legs fused, by the same code as in the sidecar; all of both."""
     fused = {}
     for query in legs[LEGS[0]]:
         found = {
@@ -25,14 +28,14 @@ def score_all(
     engine: Engine,
     model: CrossEncoder,
     queries: Mapping[str, str],
-    runs: Mapping[str, Run],
+    runs: Sequence[Run],
     texts: Mapping[str, str],
     tick: Callable[[str], None],
 ) -> Run:
     """The logit of every product that any of the runs holds for a query, each computed once."""
     scores: dict[str, dict[str, float]] = {}
     for number, (query, text) in enumerate(queries.items(), start=1):
-        keys = sorted(set().union(*(run[query] for run in runs.values())))
+        keys = sorted(set().union(*(run[query] for run in runs)))
         stream = engine.submit(model, text, [texts[key] for key in keys], priority=Priority.BATCH)
         scores[query] = {keys[index]: float(logit) for index, logit in stream}
         tick(f"scored {number} of {len(queries)} queries")
@@ -46,13 +49,22 @@ def cut(run: Run, depth: int) -> Run:
     }
 
 
-def reranked(run: Run, scores: Run, depth: int) -> Run:
-    """The best `depth` of each query by `scores`, what is below as it was; scores are places."""
+def reranked(run: Run, scores: Run, depth: int, blend: float = 0.0) -> Run:
+    """The best `depth` of each query by `scores`, what is below as it was; scores are places.
+
+    By the code of the sidecar, which blends in that share of the run's own scores.
+    """
+    profile = Profile(alias="measured", blend=blend)
     done = {}
     for query, found in run.items():
         order = ranked(found)
-        top = ranked({key: scores[query][key] for key in order[:depth]})
-        done[query] = {key: -float(place) for place, key in enumerate([*top, *order[depth:]])}
+        fused = [Fused(key, found[key], ()) for key in order]
+        candidates = [
+            Candidate(key, number, number + 1, found[key]) for number, key in enumerate(order)
+        ]
+        logits = {number: scores[query][key] for number, key in enumerate(order[:depth])}
+        arranged = arrange(fused, place(candidates, logits, None), profile, query, {})
+        done[query] = {hit.id: -float(number) for number, hit in enumerate(arranged)}
     return done
 
 

@@ -70,6 +70,7 @@ def test_a_folder_is_measured_end_to_end(cluster, shop, small_models, tmp_path):
     """
     out, html, runs = tmp_path / "q.json", tmp_path / "q.html", tmp_path / "runs"
     models = ["--encoder", small_models.bi_encoder, "--reranker", small_models.cross_encoder]
+    models += ["--rerank-depth", 3, "--blend", 0.4]
     done = _run(cluster, shop, *models, "--out", out, "--html", html, "--runs", runs)
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout.splitlines()[-1])
@@ -78,6 +79,12 @@ def test_a_folder_is_measured_end_to_end(cluster, shop, small_models, tmp_path):
     assert len(result.systems) == 6
     assert len(result.comparisons) == 10
     assert [one.depth for one in result.sweep if one.leg == "hybrid"] == [10, 20, 50, 100, 200]
+    assert (result.about.rerank_depth, result.about.blend) == (3, 0.4)
+    # What is below the depth of the rerank is as it was found.
+    found, after = (read_run(runs / f"hybrid{which}.run")["q0"] for which in ("", "-reranked"))
+    orders = [sorted(run, key=lambda key, run=run: -run[key]) for run in (found, after)]
+    assert orders[0][3:] == orders[1][3:]
+    assert sorted(orders[0][:3]) == sorted(orders[1][:3])
     lexical = result.system("lexical")
     assert summary["lexical"]["nDCG@10"] == round(lexical.means["nDCG@10"].mean, 4)
     # Every product of the kind or the colour is found, and 60 of the 100 were judged.

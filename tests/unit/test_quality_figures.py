@@ -57,11 +57,20 @@ def test_candidates_bound_what_a_reranker_can_reach():
 
 
 def test_what_is_below_the_depth_stays_in_its_order():
-    """Two are reranked; equal scores go by id."""
+    """Two are reranked; equal scores stay as the first stage had them, as in the sidecar."""
     scores = {"q": {"d": 0.0, "b": 1.0, "c": 9.0, "a": 9.0}}
     assert ranked(reranked(RUN, scores, 2)["q"]) == ["b", "d", "c", "a"]
-    assert ranked(reranked(RUN, scores, 4)["q"]) == ["a", "c", "b", "d"]
+    assert ranked(reranked(RUN, scores, 4)["q"]) == ["c", "a", "b", "d"]
     assert list(cut(RUN, 2)["q"]) == ["d", "b"]
+
+
+def test_the_first_stages_share_is_that_of_a_profile():
+    """Both on 0 to 1: run 1, .75, 0; logits 0, .25, 1. Half and half .5, .5, .5: as reranked."""
+    run = {"q": {"a": 5.0, "b": 4.0, "c": 1.0, "d": 0.5}}
+    scores = {"q": {"a": 10.0, "b": 12.0, "c": 18.0}}
+    assert ranked(reranked(run, scores, 3)["q"]) == ["c", "b", "a", "d"]
+    assert ranked(reranked(run, scores, 3, 0.5)["q"]) == ["c", "b", "a", "d"]
+    assert ranked(reranked(run, scores, 3, 0.6)["q"]) == ["a", "b", "c", "d"]
 
 
 def test_the_hybrid_is_the_sidecars_fusion():
