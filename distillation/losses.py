@@ -102,8 +102,14 @@ def relevance(outputs: Tensor) -> Tensor:
 def loss(name: str, pointwise: float, outputs: Tensor, targets: Tensor, lists: Tensor) -> Tensor:
     """The named loss, and `pointwise` times cross-entropy with the soft target beside it.
 
-    Under K classes the pointwise term is that of the K-class distribution.
+    Under K classes the pointwise term is that of the K-class distribution. Targets of it are shares
+    in 0..1: with others it has no lower bound. Raises `ValueError` for a name that is of no loss,
+    or not for outputs of this form.
     """
+    if name == "cross-entropy" and outputs.ndim == 1:
+        raise ValueError(f"{name!r} is for several classes, and there is one output")
+    if name == "bce" and outputs.ndim == 2:
+        raise ValueError(f"{name!r} is for one output, and there are {outputs.shape[1]} classes")
     logits = relevance(outputs)
     if outputs.ndim == 2:
         point = functional.cross_entropy(outputs, grade_shares(targets, outputs.shape[1]))

@@ -95,7 +95,7 @@ def teacher_run(
     pairs = judged_pairs(teacher, judgments, queries, products)
     run: Run = {query: {} for query in judgments}
     for (query, name), logit in zip(names, ask(teacher, pairs), strict=True):
-        run[query][name] = UNREADABLE if np.isnan(logit) else float(logit)
+        run[query][name] = float(logit) if np.isfinite(logit) else UNREADABLE
     return run
 
 

@@ -52,3 +52,12 @@ class Fit:
         demand(self.clip_norm > 0, "clip_norm: above 0")
         demand(0 <= self.average < 1 and 0 <= self.dropout < 1, "average, dropout: 0 to below 1")
         demand(1 <= self.evaluations <= self.steps, "evaluations: 1 to steps")
+
+    def check_outputs(self, classes: int) -> None:
+        """Raises `ValueError` where the loss is of another form than a head of so many outputs."""
+        if classes == 1:
+            demand(self.loss != "cross-entropy", "fit.loss: the head has one output, take bce")
+        else:
+            demand(
+                self.loss != "bce", f"fit.loss: the head has {classes} classes, take cross-entropy"
+            )

@@ -44,7 +44,7 @@ def do_labels(
     show.print(line(foretold), highlight=False)
     labelling.label(teacher, pairs)
     found = labelling.known(teacher, pairs)
-    readable = np.flatnonzero(~np.isnan(found))
+    readable = np.flatnonzero(np.isfinite(found))
     table = rows.take(readable).append_column("logit", [found[readable]])
     pq.write_table(table, folder / LABELS)
     return {

@@ -48,6 +48,10 @@ class CrossEncoderTeacher:
     seed: int = 1
     fit: Fit | None = None
 
+    def __post_init__(self) -> None:
+        if self.fit is not None:
+            self.fit.check_outputs(1)
+
 
 @dataclass(frozen=True)
 class Lora:
@@ -77,6 +81,10 @@ class DecoderTeacher:
     lora: Lora | None = None
     layers: int | None = None
     seed: int = 1
+
+    def __post_init__(self) -> None:
+        demand(self.classes >= 1, "classes: 1 or more")
+        self.fit.check_outputs(self.classes)
 
 
 @dataclass(frozen=True)

@@ -155,6 +155,16 @@ class Student:
     human: Fit | None = None
     """A second training on the human judgments, on top."""
 
+    def __post_init__(self) -> None:
+        self.fit.check_outputs(1)
+        if self.human is not None:
+            self.human.check_outputs(1)
+        demand(
+            self.learns == "human" or (self.fit.loss != "bce" and not self.fit.pointwise),
+            "fit: a teacher's labels are logits, bce and pointwise want shares of 0 to 1; "
+            "take margin-mse and pointwise = 0",
+        )
+
 
 @dataclass(frozen=True)
 class Publish:

@@ -96,13 +96,18 @@ def _pool(shop):
 
 
 def test_a_file_that_labels_the_pool_alone_teaches(shop):
-    """It says nothing of dev, which is counted and is no row of the page."""
-    _write(shop, _pool(shop))
+    """It says nothing of dev, which is counted and is no row of the page; inf is no answer."""
+    pool = _pool(shop)
+    _write(shop, pool)
+    path = shop / "data" / "labels.csv"
+    lines = path.read_text().splitlines()
+    lines[1] = lines[1].rpartition(",")[0] + ",inf"
+    path.write_text("\n".join(lines) + "\n")
     show = _quiet()
     done = _run(shop, "file", "evaluate", show)
-    assert done["labels"].facts["unreadable"] == 0
+    assert done["labels"].facts["unreadable"] == 1
     found = pq.read_table(done["labels"].folder / "labels.parquet")["logit"].to_pylist()
-    assert len(found) == 100
+    assert len(found) == 99
     assert max(found) > 3
     assert "student" in done["evaluate"].facts["select"]["shop"]["means"]
     assert "teacher" not in done["evaluate"].facts["select"]["shop"]["means"]

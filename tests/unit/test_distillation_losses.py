@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from distillation.losses import margin_mse, ranknet, soft_bce
+from distillation.losses import loss, margin_mse, ranknet, soft_bce
 
 
 def _softplus(x: float) -> float:
@@ -73,6 +73,29 @@ def test_margin_mse_of_single_products_is_0():
     assert single.item() == 0.0
     beside = margin_mse(torch.tensor([3.0, 1.0, 0.0]), torch.zeros(3), torch.tensor([0, 1, 1]))
     assert beside.item() == pytest.approx(1.0)
+
+
+def test_losses_by_the_names_of_a_recipe():
+    """mse: (1 - 3)^2 and (0 - 1)^2, their mean 2.5; bce: log 2 at logit 0 whatever the share.
+
+    A pointwise term of .5 beside ranknet adds half of the cross-entropy.
+    """
+    one_list = torch.zeros(2, dtype=torch.long)
+    found = loss("mse", 0.0, torch.tensor([1.0, 0.0]), torch.tensor([3.0, 1.0]), one_list)
+    assert found.item() == pytest.approx(2.5)
+    logits, shares = torch.zeros(2), torch.tensor([0.9, 0.1])
+    assert loss("bce", 0.0, logits, shares, one_list).item() == pytest.approx(math.log(2))
+    both = loss("ranknet", 0.5, logits, shares, one_list).item()
+    assert both == pytest.approx(1.5 * math.log(2))
+
+
+def test_a_loss_that_the_outputs_have_no_form_for_is_refused():
+    """Cross-entropy over classes of one output, and of two classes one by one."""
+    lists, shares = torch.zeros(2, dtype=torch.long), torch.tensor([0.9, 0.1])
+    with pytest.raises(ValueError, match="'cross-entropy' is for several classes"):
+        loss("cross-entropy", 0.0, torch.zeros(2), shares, lists)
+    with pytest.raises(ValueError, match="'bce' is for one output"):
+        loss("bce", 0.0, torch.zeros(2, 2), shares, lists)
 
 
 @pytest.mark.parametrize(

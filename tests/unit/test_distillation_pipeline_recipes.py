@@ -4,8 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from distillation.pipeline.fit import Fit
+from distillation.pipeline.members import CrossEncoderTeacher, DecoderTeacher
 from distillation.pipeline.recipe import read_recipe
 from distillation.study.plan import read_plan
+from rerank_core.errors import ConfigError
+from rerank_core.text import ProductTextRecipe
 
 _HOUSE = Path(__file__).parents[2]
 _RECIPES = _HOUSE / "distillation" / "recipes"
@@ -29,3 +33,32 @@ def test_each_grid_names_recipes_that_are_there(path):
     for arm in plan.arms:
         read_recipe(path.parent / arm.recipe, arm.changes)
     read_recipe(path.parent / plan.teacher, ())
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        (("student.fit.pointwise=0.3",), "a teacher's labels are logits"),
+        (("student.fit.loss=bce",), "a teacher's labels are logits"),
+        (("student.learns=human", "student.fit.loss=cross-entropy"), "has one output"),
+    ],
+)
+def test_a_loss_that_would_run_away_is_refused(changes, fault):
+    """Cross-entropy with a target of 8 has no lower bound: the logit grows without end."""
+    with pytest.raises(ConfigError, match=fault):
+        read_recipe(_RECIPES / "demo.toml", changes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "classes", "loss", "fault"),
+    [
+        (DecoderTeacher, {"classes": 1}, "cross-entropy", "has one output"),
+        (DecoderTeacher, {"classes": 3}, "bce", "has 3 classes"),
+        (CrossEncoderTeacher, {}, "cross-entropy", "has one output"),
+    ],
+)
+def test_a_teachers_loss_fits_its_head(kind, classes, loss, fault):
+    """Rather than another loss in its place."""
+    fit = Fit(steps=9, loss=loss, learning_rate=1e-3, head_learning_rate=1e-3)
+    with pytest.raises(ValueError, match=fault):
+        kind("kind", ProductTextRecipe(("title",)), base="base", fit=fit, **classes)
