@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack
 from typing import Any, TypeAlias
@@ -17,7 +18,7 @@ from rerank_core.errors import DeadlineError, InputError, OverloadError
 from rerank_proto.rerank.v1 import rerank_pb2 as pb
 from sidecar.aside import aside
 from sidecar.frame import Frame, Incoming
-from sidecar.gate import Room
+from sidecar.gate import Gate, Room
 from sidecar.service import Context
 from sidecar.status import retry_after_ms, to_status
 from sidecar.wire_size import check_parts, worth_counting
@@ -44,17 +45,20 @@ class CallFrame(grpc.aio.ServerInterceptor):
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
+        self._streams = Gate()
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
-        """Wraps the unary handlers of our own package; health and reflection pass."""
+        """Wraps the unary handlers of our own package, and the streams of health and reflection."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or not method.startswith(_PACKAGE):
+        if handler is None:
             return handler
+        if not method.startswith(_PACKAGE):
+            return self._bounded(handler)
         service, _, rpc = method.removeprefix(_PACKAGE).partition("/")
         kind = pb.DESCRIPTOR.services_by_name[service].methods_by_name[rpc].input_type
         call = _Call(rpc, kind, handler, self._frame)
@@ -64,6 +68,30 @@ class CallFrame(grpc.aio.ServerInterceptor):
         return grpc.stream_unary_rpc_method_handler(
             call.answer, request_deserializer=None, response_serializer=handler.response_serializer
         )
+
+    def _bounded(self, handler: Handler) -> Handler:
+        """Streams, which last as long as their callers like, in a room beside that of the calls."""
+        if not handler.response_streaming:
+            return handler
+        answer: Any = handler.stream_stream or handler.unary_stream
+
+        async def bounded(asked: Any, context: Context) -> None:
+            try:
+                with self._streams.inside(self._frame.limits, _address(context.peer())):
+                    if inspect.isasyncgenfunction(answer):
+                        async for message in answer(asked, context):
+                            await context.write(message)
+                    else:
+                        await answer(asked, context)
+            except OverloadError as error:
+                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+
+        made = (
+            grpc.stream_stream_rpc_method_handler
+            if handler.request_streaming
+            else grpc.unary_stream_rpc_method_handler
+        )
+        return made(bounded, handler.request_deserializer, handler.response_serializer)
 
 
 class _Call:
@@ -90,7 +118,10 @@ class _Call:
                 if worth_counting(content):
                     most = _PARTS_A_DOCUMENT * self._frame.limits.max_documents
                     await aside(check_parts, content, self._kind, most)
-                return await self._respond(self._request(content), context)
+                answer = await self._respond(self._request(content), context)
+            # Sent by gRPC, which waits without end for a caller that does not take it.
+            taken = room.answered(answer.ByteSize())
+            context.add_done_callback(lambda _: taken())  # type: ignore[arg-type]  # its stub
         except Exception as error:  # noqa: BLE001  what passed here, gRPC would tell the caller
             status = to_status(error)
             trailers = [(_DETAILS, status.SerializeToString())]
@@ -98,6 +129,8 @@ class _Call:
             if status.code == code_pb2.RESOURCE_EXHAUSTED and after_ms is not None:
                 trailers.append((_PUSHBACK, str(after_ms)))
             return await context.abort(_GRPC_CODES[status.code], status.message, tuple(trailers))
+        else:
+            return answer
 
     def _request(self, content: bytes) -> Any:
         try:

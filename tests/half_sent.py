@@ -1,4 +1,4 @@
-"""HTTP/2 byte by byte: gRPC calls that somebody began and did not finish, and pings."""
+"""HTTP/2 byte by byte: gRPC calls that somebody began and did not finish or hear, and pings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from collections.abc import Iterator
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _SETTINGS = 0, 1, 4
 PING, GOAWAY = 6, 7
-_ACK, _END_HEADERS = 1, 4
+_ACK, _END_STREAM, _END_HEADERS = 1, 1, 4
+_INITIAL_WINDOW_SIZE = 4
 
 
 def connected(target: str) -> socket.socket:
@@ -29,6 +30,21 @@ def half_a_call(target: str, declared_bytes: int = 900_000) -> socket.socket:
         + _frame(_HEADERS, _END_HEADERS, 1, _headers(target))
         + _frame(_DATA, 0, 1, message)
     )
+    return connection
+
+
+def deaf_calls(target: str, method: str, message: bytes, count: int = 1) -> socket.socket:
+    """Whole calls of one connection that never lets a byte of their answers be sent."""
+    connection = connected(target)
+    window = struct.pack(">HI", _INITIAL_WINDOW_SIZE, 0)
+    content = struct.pack(">BI", 0, len(message)) + message
+    connection.sendall(PREFACE + _frame(_SETTINGS, 0, 0, window) + _frame(_SETTINGS, _ACK, 0))
+    for number in range(count):
+        stream = 2 * number + 1
+        connection.sendall(
+            _frame(_HEADERS, _END_HEADERS, stream, _headers(target, method))
+            + _frame(_DATA, _END_STREAM, stream, content)
+        )
     return connection
 
 
@@ -64,12 +80,12 @@ def _frame(kind: int, flags: int, stream: int, content: bytes = b"") -> bytes:
     return struct.pack(">I", len(content))[1:] + struct.pack(">BBI", kind, flags, stream) + content
 
 
-def _headers(target: str) -> bytes:
+def _headers(target: str, method: str = "rerank.v1.RerankService/Rerank") -> bytes:
     """Each a literal without indexing, RFC 7541, 6.2.2; none is as long as 127 bytes."""
     fields = {
         ":method": "POST",
         ":scheme": "http",
-        ":path": "/rerank.v1.RerankService/Rerank",
+        ":path": f"/{method}",
         ":authority": target,
         "te": "trailers",
         "content-type": "application/grpc",

@@ -17,6 +17,8 @@ import numpy as np
 import onnx
 import pytest
 import schemathesis
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import positive_data_acceptance
@@ -30,6 +32,7 @@ from tests.half_sent import (
     PING,
     PREFACE,
     connected,
+    deaf_calls,
     frames,
     greeted,
     half_a_call,
@@ -264,6 +267,66 @@ def test_what_is_slow_to_come_has_bounded_room(cross, tmp_path):
         sidecar.wait_logged("call", count=2, **refused)
         assert "calls_under_way 2.0" in httpx.get(metrics).text
         assert sidecar.errors == ""
+
+
+def test_grpc_answers_that_nobody_takes_are_under_way(cross, tmp_path):
+    """Two are held back by their client where two may be: a third is refused until it leaves."""
+    message = pb.RerankRequest(query="drill", documents=[pb.Document(id="a", text="oak")])
+    flags = ["--models.reranker", cross, "--limits.max-calls", 2]
+    with running(tmp_path, *flags, http=True) as sidecar:
+        metrics = f"{sidecar.url}/metrics"
+        method = "rerank.v1.RerankService/Rerank"
+        with deaf_calls(sidecar.target, method, message.SerializeToString(), count=2):
+            sidecar.wait_logged("call", count=2, status="OK")
+            assert "calls_under_way 2.0" in httpx.get(metrics).text
+            with pytest.raises(grpc.RpcError) as refused:
+                rerank(sidecar, "cordless drill")
+            assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        wait_until(lambda: "calls_under_way 0.0" in httpx.get(metrics).text)
+        assert rerank(sidecar, "cordless drill").scored == 1
+        assert sidecar.stop() == 0
+        assert sidecar.errors == ""
+
+
+def test_streams_of_health_and_reflection_are_bounded(cross, tmp_path):
+    """Three where four may be at once are one client's share; more are refused, checks are not."""
+    flags = ["--models.reranker", cross, "--limits.max-calls", 4]
+    with running(tmp_path, *flags) as sidecar, grpc.insecure_channel(sidecar.target) as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        mirror = reflection_pb2_grpc.ServerReflectionStub(channel)
+        names = reflection_pb2.ServerReflectionRequest(list_services="")
+        never = threading.Event()
+
+        def asked():
+            yield names
+            never.wait()
+
+        watches = [health.Watch(health_pb2.HealthCheckRequest()) for _ in range(2)]
+        mirrored = mirror.ServerReflectionInfo(asked())
+        assert next(mirrored).HasField("list_services_response")
+        for watch in watches:
+            assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+        for one_more in (
+            health.Watch(health_pb2.HealthCheckRequest()),
+            mirror.ServerReflectionInfo(iter([names])),
+        ):
+            with pytest.raises(grpc.RpcError) as refused:
+                next(one_more)
+            assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert rerank(sidecar, "cordless drill").scored == 1
+        assert sidecar.health() == health_pb2.HealthCheckResponse.SERVING
+        watches[0].cancel()
+        never.set()
+        wait_until(lambda: _watched(health))
+        assert sidecar.stop() == 0
+
+
+def _watched(health):
+    """Whether there is room for one more watcher."""
+    try:
+        return next(health.Watch(health_pb2.HealthCheckRequest())).status
+    except grpc.RpcError:
+        return False
 
 
 def test_grpc_connections_beyond_the_limit_are_closed(cross, tmp_path):
