@@ -22,7 +22,13 @@ from rerank_core.cluster.release import (
     sources_of,
     write_release,
 )
-from rerank_core.cluster.templates import Template, load_templates, push, push_pipelines
+from rerank_core.cluster.templates import (
+    Template,
+    load_templates,
+    push,
+    push_pipelines,
+    store,
+)
 from rerank_core.cluster.templates.golden import check_golden
 from rerank_core.errors import ConfigError, ReleaseError
 
@@ -122,17 +128,14 @@ def rollback_templates(client: OpenSearch, alias: str, progress: Progress) -> Pu
             f"index {index}: nothing was pushed to it since it was built; to go back to another "
             f"index with its templates: python -m index_builder rollback --alias {alias}"
         )
-    before = [
-        Template(name, kept.source, kept.schema)
-        for name, template_id in release.templates_before.items()
-        if (kept := release.sources.get(template_id))
-    ]
     if find_features(client).stores_templates:
-        push(client, before)
+        for template_id in release.templates_before.values():
+            if kept := release.sources.get(template_id):
+                store(client, template_id, kept.source)
     with BuildLock(client, alias, new_owner(), index) as lock:
         index, release = _same(client, alias, index)
         lock.check()
-        _move(client, index, release, release.templates_before, before)
+        _move(client, index, release, release.templates_before, ())
     progress.note(f"{index}: the push is taken back; the same command takes it up again")
     return Pushed(index, release.templates_before, release.templates, {})
 
@@ -169,7 +172,10 @@ def _move(
     after: Mapping[str, str],
     templates: Sequence[Template],
 ) -> None:
-    kept = {*after.values(), *release.templates.values()}
+    # A push that changes nothing, such as a deploy's second one, takes no way back away.
+    changes = dict(after) != dict(release.templates)
+    before = release.templates if changes else release.templates_before
+    kept = {*after.values(), *before.values()}
     sources = {**release.sources, **sources_of(templates)}
     write_release(
         client,
@@ -177,7 +183,7 @@ def _move(
         replace(
             release,
             templates=dict(after),
-            templates_before=dict(release.templates),
+            templates_before=dict(before),
             sources={template_id: sources[template_id] for template_id in kept & sources.keys()},
         ),
     )

@@ -21,8 +21,8 @@ from rerank_core.cluster.templates import (
     is_stored,
     load_templates,
     missing_pipelines,
-    push,
     push_pipelines,
+    store,
 )
 from rerank_core.errors import ConfigError, ReleaseError
 
@@ -150,18 +150,19 @@ def restore_templates(client: OpenSearch, index: str, release: Release) -> list[
         push_pipelines(client)
     if not features.stores_templates:
         return restored
-    for name, template_id in release.templates.items():
+    for template_id in release.templates.values():
         if is_stored(client, template_id):
             continue
-        shipped = load_templates(engine=features.engine)
-        kept = [template for template in (release.template(name), *shipped) if template]
-        found = [template for template in kept if template.id == template_id]
-        if not found:
+        known = {
+            template.id: template.source for template in load_templates(engine=features.engine)
+        }
+        known |= {one: kept.source for one, kept in release.sources.items()}
+        if template_id not in known:
             raise ReleaseError(
                 f"index {index}: its search template {template_id} is gone, and this version "
                 f"({release.builder_version} built it) has another; put it back first"
             )
-        push(client, found[:1])
+        store(client, template_id, known[template_id])
         restored.append(template_id)
     return restored
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,10 @@ from rerank_client import (
 from rerank_core.cluster.connection import connect
 from rerank_core.cluster.release import resolve_alias
 from rerank_core.cluster.settings import ClusterSettings
+from rerank_core.cluster.templates.folder import SHIPPED
 from tests.e2e.test_search import PRODUCTS, Shop, serving
 from tests.fault_proxy import Fault, FaultProxy, Request
+from tests.gated_path import eventually
 from tests.tiny_models import make_bi_encoder, make_cross_encoder
 
 RULED = """
@@ -102,6 +105,17 @@ def client(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rer
     extra = RULED.format(alias=shop.alias)
     with serving(shop, tmp_path_factory.mktemp("one"), key="shared", extra=extra) as client:
         yield client
+
+
+def templates_command(shop: Shop) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """``python -m index_builder templates`` with its arguments, on the shop's cluster."""
+    environ = {**os.environ, "OPENSEARCH_URL": shop.cluster.url}
+
+    def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, "-m", "index_builder", "templates", *arguments]
+        return subprocess.run(line, env=environ, capture_output=True, text=True, check=False)
+
+    return command
 
 
 def test_both_engines_answer_and_say_how(client: RerankClient, shop: Shop) -> None:
@@ -344,18 +358,43 @@ def test_the_command_that_an_error_prints_brings_a_template_back(
     assert client.search("shop", "drill").hits
 
 
+def test_a_default_alone_is_pushed_and_taken_back(
+    client: RerankClient, shop: Shop, tmp_path: Path
+) -> None:
+    """The source stays: ids, searches and `diff` follow the schema's default, there and back.
+
+    Any word finds three products, all words one. A second push of the same takes no way back.
+    """
+    command = templates_command(shop)
+    folder = tmp_path / "templates"
+    folder.mkdir()
+    for name in ("lexical-boosted.mustache", "lexical-boosted.json"):
+        (folder / name).write_text((SHIPPED / name).read_text())
+    schema = json.loads((folder / "lexical-boosted.json").read_text())
+    schema["properties"]["minimum_should_match"]["default"] = "100%"
+    (folder / "lexical-boosted.json").write_text(json.dumps(schema))
+    where = ("--alias", shop.alias, "--folder", str(folder))
+    assert command("test", *where[2:], "--update").returncode == 0
+
+    differing = command("diff", *where)
+    assert differing.returncode == 5
+    assert '-      "default": "1",' in differing.stdout
+    assert '+      "default": "100%",' in differing.stdout
+    for _ in range(2):
+        pushed = command("push", *where)
+        assert pushed.returncode == 0, pushed.stderr
+    assert command("diff", *where).returncode == 0
+    eventually(lambda: client.search("ruled", "cordless drill").total == 1)
+    assert command("rollback", "--alias", shop.alias).returncode == 0
+    assert command("diff", *where).returncode == 5
+    eventually(lambda: client.search("ruled", "cordless drill").total == 3)
+
+
 def test_push_and_rollback_move_a_live_index(
     client: RerankClient, shop: Shop, tmp_path: Path
 ) -> None:
     """A changed template is pushed without a rebuild; searches use it within a second; and back."""
-    environ = {**os.environ, "OPENSEARCH_URL": shop.cluster.url}
-
-    def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-        line = [sys.executable, "-m", "index_builder", "templates", *arguments]
-        return subprocess.run(line, env=environ, capture_output=True, text=True, check=False)
-
-    from rerank_core.cluster.templates.folder import SHIPPED  # noqa: PLC0415
-
+    command = templates_command(shop)
     folder = tmp_path / "templates"
     folder.mkdir()
     for name in ("lexical.mustache", "lexical.json"):

@@ -44,12 +44,32 @@ def template(source: str, **properties: Any) -> Template:
     return Template("t", source, schema(properties))
 
 
-def test_an_id_is_name_and_twelve_digits_of_the_sources_hash() -> None:
-    """So that another source is another template."""
-    digits = hashlib.sha256(b"{}").hexdigest()[:12]
-
+def test_an_id_is_name_and_twelve_digits_of_what_a_body_follows_from() -> None:
+    """Source and schema as canonical JSON, without what only people read."""
+    digits = hashlib.sha256(b'["{}",{}]').hexdigest()[:12]
     assert Template("lexical", "{}").id == f"lexical@{digits}"
     assert Template("lexical", "{ }").id != Template("lexical", "{}").id
+
+    def boosted(default: float, text: str) -> Template:
+        kind = {"type": "number", "description": text, "default": default}
+        return Template(
+            "t", "{}", {"description": text, "examples": [{}], "properties": {"b": kind}}
+        )
+
+    digits = hashlib.sha256(
+        b'["{}",{"properties":{"b":{"default":2,"type":"number"}}}]'
+    ).hexdigest()[:12]
+    assert boosted(2, "one").id == boosted(2, "other").id == f"t@{digits}"
+    assert boosted(2, "one").id != boosted(3, "one").id
+
+
+def test_a_parameter_may_be_called_as_prose_is() -> None:
+    """Its default counts, whatever its name."""
+    made = [
+        Template("t", "{}", {"properties": {"title": {"type": "string", "default": text}}})
+        for text in ("a", "b")
+    ]
+    assert made[0].id != made[1].id
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -85,6 +105,18 @@ LIST = {"type": "array", "items": {"type": "string"}}
         ('{"a": "{{#join}}b{{/join}}"}', {"b": LIST}, "join escapes nothing"),
         ('{"a": [{{#b}}1{{/b}}]}', {"b": LIST}, "a section is of a boolean"),
         ('{"a": [{{#b}}1{{/b}}]}', {"b": {"type": "object"}}, "never empty"),
+        ('{"a": {{b}}}', {"b": STRING}, "b: is text and stands outside of quotes"),
+        ('{"a": ["x", {{b}}]}', {"b": {"enum": ["x", "y"]}}, "outside of quotes"),
+        ('{"a": "\\\\" , "c": {{b}}}', {"b": STRING}, "outside of quotes"),
+        ('{"a": [{{#c}}{{b}}{{/c}}]}', {"b": STRING, "c": {"type": "boolean"}}, "outside of quo"),
+        ('{"a": {{#join}}b{{/join}}}', {"b": {**LIST, "items": {"enum": ["x"]}}}, "outside of quo"),
+        ('{"a": "{{#toJson}}b{{/toJson}}"}', {"b": LIST}, "quotes of its own"),
+        ('{"a": "\\{{b}}"}', {"b": STRING}, "a backslash before it"),
+        (
+            '{"a": "x{{#c}}", "d": "{{/c}}{{^c}}"{{/c}}, "b": {{b}}}',
+            {"b": STRING, "c": {"type": "boolean"}},
+            "begins within a text and ends outside",
+        ),
         ('{"a": "{{real}}"}', {"real": STRING}, "a name is small letters"),
     ],
 )

@@ -8,6 +8,7 @@ from rerank_core.cluster.templates.store import (
     pipeline_name,
     push,
     push_pipelines,
+    store,
 )
 from rerank_core.cluster.templates.template import Template
 
@@ -20,4 +21,5 @@ __all__ = [
     "push",
     "push_pipelines",
     "render",
+    "store",
 ]

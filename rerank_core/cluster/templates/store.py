@@ -31,12 +31,18 @@ def push(client: OpenSearch, templates: Iterable[Template]) -> dict[str, str]:
     """Stores the templates; their ids by name. Safe to repeat. Raises `ClusterError`."""
     ids = {}
     for template in templates:
-        with cluster_errors(f"storing search template {template.id}"):
-            client.put_script(
-                id=template.id, body={"script": {"lang": "mustache", "source": template.source}}
-            )
+        store(client, template.id, template.source)
         ids[template.name] = template.id
     return ids
+
+
+def store(client: OpenSearch, template_id: str, source: str) -> None:
+    """Stores one under an id that a record has, whatever its id would be now.
+
+    Raises `ClusterError`.
+    """
+    with cluster_errors(f"storing search template {template_id}"):
+        client.put_script(id=template_id, body={"script": {"lang": "mustache", "source": source}})
 
 
 def is_stored(client: OpenSearch, template_id: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,16 +11,12 @@ from typing import Any
 
 import jsonschema_rs
 
+from rerank_core.cluster.templates.uses import Use, uses
 from rerank_core.errors import ConfigError, InputError
-from rerank_core.hashing import canonical_json
+from rerank_core.hashing import canonical_json, hash_json
 
 _HASH_DIGITS = 12
-_COMMENT = re.compile(r"{{!.*?}}", re.DOTALL)
-_TAG = re.compile(r"{{(.*?)}}", re.DOTALL)
-_FUNCTION = re.compile(
-    r"{{#(toJson|join)(?: delimiter='[^'{}]*')?}}(.*?){{/\1(?: delimiter='[^'{}]*')?}}"
-)
-"""The cluster's own, which stand as sections around a parameter's name."""
+_PROSE = ("description", "examples", "title", "$comment")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _SCALARS = {"string", "number", "integer", "boolean"}
 _WRITTEN_AS_JSON = {"array", "object", "number", "integer", "boolean"}
@@ -30,7 +25,7 @@ _SECTIONS = {"boolean", "object", "null"}
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A mustache search template. Another source is another id, so a live one never changes."""
+    """A mustache search template. Another source or default is another id: a live one stays."""
 
     name: str
     """Such as ``lexical``."""
@@ -40,8 +35,19 @@ class Template:
 
     @property
     def id(self) -> str:
-        """``name@hash``, under which the cluster stores it."""
-        return f"{self.name}@{hashlib.sha256(self.source.encode()).hexdigest()[:_HASH_DIGITS]}"
+        """``name@hash``, under which the cluster stores it: of all that a body follows from."""
+        return f"{self.name}@{hash_json([self.source, self.contract])[:_HASH_DIGITS]}"
+
+    @property
+    def contract(self) -> dict[str, Any]:
+        """Its schema without what only people read: parameters, their bounds and defaults."""
+        kept = {name: value for name, value in self.schema.items() if name not in _PROSE}
+        if self.declared:
+            kept["properties"] = {
+                name: {key: value for key, value in kind.items() if key not in _PROSE}
+                for name, kind in self.declared.items()
+            }
+        return kept
 
     @property
     def description(self) -> str:
@@ -120,23 +126,18 @@ class Template:
             if not _NAME.fullmatch(name) or hasattr(bool, name):
                 yield f"parameter {name!r}: a name is small letters, digits and '_'"
         used: set[str] = set()
-        for tag, name in self._uses():
-            used.add(name.split(".")[0])
-            yield from self._fault_of(tag, name)
+        for use in uses(self.source):
+            used.add(use.name.split(".")[0])
+            yield from self._fault_of(use)
         for name in self.declared:
             if name not in used:
                 yield f"parameter {name} is declared and not used"
 
-    def _uses(self) -> Iterator[tuple[str, str]]:
-        """Each use of a parameter as (how, name); how is toJson, join, #, ^ or empty."""
-        body = _COMMENT.sub("", self.source)
-        for match in _FUNCTION.finditer(body):
-            yield match.group(1), match.group(2)
-        for tag in _TAG.findall(_FUNCTION.sub("", body)):
-            if not tag.startswith("/"):
-                yield (tag[0], tag[1:]) if tag[:1] in "#^{&>=" else ("", tag)
-
-    def _fault_of(self, how: str, name: str) -> Iterator[str]:
+    def _fault_of(self, use: Use) -> Iterator[str]:
+        how, name = use.how, use.name
+        if use.fault:
+            yield f"{name}: {use.fault}"
+            return
         if how in ("{", "&", ">", "="):
             yield f"{{{{{how}{name}}}}}: only {{{{name}}}}, toJson, join and sections are used here"
             return
@@ -147,6 +148,11 @@ class Template:
         types = _types(kind)
         if not how and not types <= _SCALARS:
             yield f"{name}: is no scalar, write {{{{#toJson}}}}{name}{{{{/toJson}}}}"
+        if not use.quoted and (how == "join" or (not how and "string" in types)):
+            # What is escaped for a text is structure outside of one: [1,2] would be a list.
+            yield f"{name}: is text and stands outside of quotes; write them around it"
+        if how == "toJson" and use.quoted:
+            yield f"{name}: toJson writes quotes of its own; take away those around it"
         if how == "toJson" and not types <= _WRITTEN_AS_JSON | {"null"}:
             # The cluster writes it as it is, without quotes and without escaping.
             yield f"{name}: may be a string, which toJson does not quote; write {{{{{name}}}}}"
