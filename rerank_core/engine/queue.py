@@ -102,7 +102,9 @@ class Request:
             self._turn(requeue)
         except RerankError as error:
             self.fail(error)
-        except Exception as error:  # noqa: BLE001  one request's poison must not stop a worker
+        except BaseException as error:  # noqa: BLE001  one request's poison must not stop a worker
+            # A panic in Rust, such as of `tokenizers`, is no `Exception`; a signal's exceptions
+            # go to the main thread, which is none of the workers.
             failure = ScoringError(f"scoring failed: {type(error).__name__}: {error}")
             failure.__cause__ = error
             self.fail(failure)

@@ -49,11 +49,13 @@ class TextEncoder:
         """
         try:
             tokenizer = Tokenizer.from_str(tokenizer_json)
-        except Exception as error:  # tokenizers raises bare Exception
+            tokenizer.no_truncation()
+            tokenizer.no_padding()
+            frame = tokenizer.encode("", "")
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # tokenizers raises bare Exception, its panics are not even
             raise ArtifactError(f"tokenizer.json: {error}") from error
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        frame = tokenizer.encode("", "")
         if len(frame.ids) != 3 or frame.type_ids != [0, 0, 1]:
             raise ArtifactError(
                 "tokenizer.json: not of the BERT family: an empty pair must become "

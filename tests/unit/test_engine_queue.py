@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import threading
 import time
 import weakref
@@ -23,6 +24,7 @@ from rerank_core.engine import (
 )
 from rerank_core.engine.cost import CostModel
 from rerank_core.errors import ConfigError, DeadlineError, NotReadyError, ScoringError
+from rerank_core.text import DEFAULT_RECIPE, TextEncoder
 from tests.gated_path import Gate, eventually, gated
 from tests.tiny_models import make_bi_encoder, make_cross_encoder
 
@@ -400,6 +402,16 @@ def test_a_failure_after_the_end_changes_nothing(engine, cross, gate):
     engine.close()
     assert list(stream) == []
     assert stream.ended is Ended.CANCELLED
+
+
+def test_a_panic_of_the_tokenizer_fails_its_request_alone(engine, cross, expected):
+    """In `tokenizers` it is no `Exception`: here a pattern that backtracks without end."""
+    tokenizer = json.loads((cross.artifact.folder / "tokenizer.json").read_text(encoding="utf-8"))
+    pattern = {"type": "Replace", "pattern": {"Regex": "(a+)+$"}, "content": "a"}
+    text = TextEncoder(json.dumps(tokenizer | {"normalizer": pattern}), DEFAULT_RECIPE)
+    with pytest.raises(ScoringError, match="scoring failed: PanicException: Onig"):
+        list(engine.submit(replace(cross, text=text), "hose", ["a" * 200 + "b"]))
+    assert dict(engine.submit(cross, "hose", PRODUCTS)) == pytest.approx(expected, abs=1e-5)
 
 
 def test_closing_ends_what_waits_and_finishes_the_unit_in_work(engine, cross, bi, gate):

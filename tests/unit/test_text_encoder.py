@@ -127,6 +127,14 @@ def test_what_is_no_bert_tokenizer_is_refused(tokenizer_json):
         TextEncoder(json.dumps(data), recipe)
 
 
+def test_a_tokenizer_that_panics_is_refused(tokenizer_json):
+    """In `tokenizers` that is no `Exception`: its template names tokens that are not there."""
+    data = json.loads(tokenizer_json)
+    data["post_processor"]["special_tokens"] = {}
+    with pytest.raises(ArtifactError, match=r"tokenizer\.json: no entry found for key"):
+        TextEncoder(json.dumps(data), ProductTextRecipe(fields=("title",)))
+
+
 def test_a_query_is_tokenised_once_though_its_parts_begin_together(encoder, monkeypatch):
     """Four workers ask for its tokens while the first still makes them."""
     asked = []
