@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import math
 import threading
 from collections.abc import Sequence
@@ -42,6 +43,9 @@ class Engine:
         ]
         for thread in self._threads:
             thread.start()
+        # Workers are daemons, so that leaving without `close` ends; but what they compute with is
+        # taken down at exit, and a kernel must not be at work then.
+        atexit.register(self.close)
 
     def _work(self) -> None:
         while self._queue.run_one():
@@ -138,10 +142,14 @@ class Engine:
         return sink.future
 
     def close(self) -> None:
-        """Ends waiting work with `NotReadyError`, lets units in work finish, stops the workers."""
+        """Ends waiting work with `NotReadyError`, lets units in work finish, stops the workers.
+
+        Done at the interpreter's exit where it was not done before.
+        """
         self._queue.close()
         for thread in self._threads:
             thread.join()
+        atexit.unregister(self.close)
 
     def __enter__(self) -> Engine:
         return self

@@ -72,7 +72,9 @@ class NativePath:
         self._handle = ctypes.c_void_p(handle)
         self._tables = packed.tables
         self.columns = int(self._library.rerank_encoder_outputs(self._handle))
-        weakref.finalize(self, self._library.rerank_encoder_delete, self._handle)
+        delete = weakref.finalize(self, self._library.rerank_encoder_delete, self._handle)
+        # At exit the system takes the memory; a thread that is left may still compute with it.
+        delete.atexit = False
 
     def plan(self, tokens: PackedTokens) -> list[Rows]:
         """Units of neighbours of at most 128 tokens, or one row."""
