@@ -79,6 +79,7 @@ def test_keys_let_in_and_are_revoked_without_a_restart(cross, tmp_path):
         assert refusal(rerank, channel, shop).code() is grpc.StatusCode.UNAUTHENTICATED
         assert httpx.post(url, json=BODY, headers=headers).status_code == 401
         assert rerank(channel, other).scored == 1
+        sidecar.wait_logged("call", status="OK", client="other")
         assert {line["client"] for line in sidecar.logged("call", status="OK")} == {"shop", "other"}
         assert shop not in sidecar.log_text
 

@@ -184,7 +184,7 @@ def test_a_corrupt_model_is_refused_and_the_old_one_serves_on(folders, tmp_path,
             pb_grpc.AdminServiceStub(channel).Reload(pb.ReloadRequest(), timeout=PATIENCE_S)
         assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
         assert reason in caught.value.details()
-        assert reason in sidecar.logged("reload refused")[0]["error"]
+        assert reason in sidecar.wait_logged("reload refused")[0]["error"]
         assert _version(channel) == before
         stub = pb_grpc.RerankServiceStub(channel)
         assert stub.Rerank(_request(1), timeout=PATIENCE_S).model == before
@@ -217,7 +217,7 @@ def test_a_swap_is_rolled_back_and_forth(folders, tmp_path):
         assert (list(stayed.changed), stayed.models[0]) == ([], first)
         assert "rolled back" in sidecar.wait_logged(STAYED)[0]["event"]
         assert admin.Rollback(pb.RollbackRequest(), timeout=PATIENCE_S).models[0] == second
-        assert sidecar.logged("rolled back")[0]["level"] == "warning"
+        assert sidecar.wait_logged("rolled back")[0]["level"] == "warning"
 
 
 def test_what_was_rolled_back_comes_again_when_the_settings_are_changed_to_it(folders, tmp_path):

@@ -333,7 +333,7 @@ def test_a_key_over_its_quota_is_429_and_the_search_goes_on(stack, push, cross, 
         assert "RERANK_API_KEY" in push(sidecar=guarded.url).fault
         assert push(sidecar=guarded.url, key=key).fault == ""  # in debt from now on
         assert [name for name, _ in stack.search("drill")] == stack.first_stage()
-        assert "RESOURCE_EXHAUSTED" in guarded.log_text
+        guarded.wait_logged("call", status="RESOURCE_EXHAUSTED")
     [model] = [one for one in ml.models(stack.client, "rerank") if one.is_deployed]
     assert key not in json.dumps(ml.get_connector(stack.client, model.connector_id))
 
