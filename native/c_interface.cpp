@@ -22,7 +22,22 @@ void say(const char* what, char* message, size_t message_bytes) {
   message[length] = '\0';
 }
 
+// Of what c_interface.h promises beside the sizes of its structures.
+constexpr int kInterface = 1;
+
 }  // namespace
+
+const char* rerank_interface(void) {
+  static const std::string text = [] {
+    std::string joined = std::to_string(kInterface);
+    for (const std::size_t size : {sizeof(RerankShape), sizeof(RerankDense), sizeof(RerankNorm),
+                                   sizeof(RerankLayer), sizeof(RerankWeights), sizeof(RerankHead)}) {
+      joined += "," + std::to_string(size);
+    }
+    return joined;
+  }();
+  return text.c_str();
+}
 
 const char* rerank_instruction_sets(void) {
   static const std::string names = [] {

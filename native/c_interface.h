@@ -64,6 +64,10 @@ typedef struct {
 
 typedef struct RerankEncoder RerankEncoder;
 
+// What the sizes of the structures are, and a number that goes up with any other change of what this
+// header promises: a caller that was made for another library sees that it was.
+RERANK_API const char* rerank_interface(void);
+
 // Instruction sets that this machine can run, best first, separated by commas; maybe none.
 RERANK_API const char* rerank_instruction_sets(void);
 
@@ -77,7 +81,7 @@ RERANK_API void rerank_encoder_delete(RerankEncoder* encoder);
 // How many floats one row gives.
 RERANK_API int32_t rerank_encoder_outputs(const RerankEncoder* encoder);
 
-// Row r is ids[offsets[r] .. offsets[r + 1]). Writes (rows, outputs) floats. 0, or -1 with the
+// Row r is ids[offsets[r] .. offsets[r + 1]), the first begins at 0. Writes (rows, outputs) floats. 0, or -1 with the
 // reason in `message`. Safe to call from several threads.
 RERANK_API int32_t rerank_encoder_forward(const RerankEncoder* encoder, const int32_t* ids,
                                           const int32_t* type_ids, const int64_t* offsets,

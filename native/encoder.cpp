@@ -18,6 +18,7 @@ const RerankShape& checked(const RerankShape& shape) {
   require(shape.heads >= 1 && shape.head_width >= 1, "at least one head of one column is needed");
   require(shape.vocabulary >= 1 && shape.positions >= 1 && shape.token_types >= 1,
           "an embedding table is empty");
+  require(shape.positions <= kMostPositions, "more positions than the kernels take (65,536)");
   require(shape.width >= 1 && shape.width <= kMostColumns - kTileColumns &&
               shape.ffn_width >= 1 && shape.ffn_width <= kMostColumns - kTileColumns,
           "a width is beyond what sums of int8 products hold (65,472)");
@@ -101,13 +102,16 @@ void Encoder::forward(const TokenRows& rows, float* outputs, double* stage_secon
 void Encoder::check(const TokenRows& rows) const {
   const auto refuse = [](const std::string& why) { throw std::invalid_argument(why); };
   if (rows.count < 0) refuse("a negative number of rows");
+  if (rows.offsets[0] != 0) refuse("the first row does not begin at 0");
   for (int row = 0; row < rows.count; ++row) {
-    const std::int64_t length = rows.offsets[row + 1] - rows.offsets[row];
+    // Unsigned: offsets that are nonsense may not overflow.
+    const auto length = static_cast<std::int64_t>(static_cast<std::uint64_t>(rows.offsets[row + 1]) -
+                                                  static_cast<std::uint64_t>(rows.offsets[row]));
     if (length < 1 || length > sizes_.positions) {
       refuse("row " + std::to_string(row) + " has " + std::to_string(length) +
              " tokens; 1 to " + std::to_string(sizes_.positions) + " are possible");
     }
-    if (rows.offsets[row + 1] - rows.offsets[0] > std::numeric_limits<int>::max() / 2) {
+    if (rows.offsets[row + 1] > std::numeric_limits<int>::max() / 2) {
       refuse("too many tokens in one call");
     }
     for (std::int64_t at = rows.offsets[row]; at < rows.offsets[row + 1]; ++at) {

@@ -15,15 +15,15 @@
 
 namespace rerank {
 
-// Token rows laid end to end: row r is [offsets[r], offsets[r + 1]).
+// Token rows laid end to end: row r is [offsets[r], offsets[r + 1]), the first begins at 0.
 struct TokenRows {
   const std::int32_t* ids;
   const std::int32_t* type_ids;
   const std::int64_t* offsets;
   int count;
 
-  int tokens() const { return static_cast<int>(offsets[count] - offsets[0]); }
-  int begin(int row) const { return static_cast<int>(offsets[row] - offsets[0]); }
+  int tokens() const { return static_cast<int>(offsets[count]); }
+  int begin(int row) const { return static_cast<int>(offsets[row]); }
   int length(int row) const { return static_cast<int>(offsets[row + 1] - offsets[row]); }
 };
 

@@ -16,6 +16,9 @@ constexpr int kRotated = 64;
 // A sum of this many products of 127 and 255 still fits an int32.
 constexpr int kMostColumns = 65536;
 
+// Of one row.
+constexpr int kMostPositions = 65536;
+
 constexpr int round_up(int value, int step) { return (value + step - 1) / step * step; }
 
 struct Sizes {

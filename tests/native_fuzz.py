@@ -121,6 +121,11 @@ class Fuzz:
             PackedTokens(good, good, np.array([0, 1, 0])),
             PackedTokens(good, good, np.array([0, -(2**62)])),
             PackedTokens(long, long, np.array([0, len(long)])),
+            PackedTokens(good, good, np.array([1, 1])),
+            PackedTokens(good, good, np.array([-1, 1])),
+            PackedTokens(good, good, np.array([0, 1, -(2**63), 1])),
+            PackedTokens(good, good, np.array([0, 2])),
+            PackedTokens(good, good[:0], np.array([0, 1])),
         ]
         for tokens in wrong:
             try:
@@ -137,6 +142,7 @@ class Fuzz:
             (fine, "avx1024"),
             (replace(fine, positions=0), self.sets[0]),
             (replace(fine, vocabulary=-1), self.sets[0]),
+            (replace(fine, positions=65_537), self.sets[0]),
         ):
             try:
                 NativePath(weights, shape, instruction_set=name, library=self.path)

@@ -49,6 +49,13 @@ inline Floats magnitude(Floats a) {
   const __m256 sign = _mm256_set1_ps(-0.0f);
   return {_mm256_andnot_ps(sign, a.low), _mm256_andnot_ps(sign, a.high)};
 }
+// Of two magnitudes. Their bits are ordered as they are, with NaN above infinity: it is kept.
+inline __m256 larger_magnitude(__m256 a, __m256 b) {
+  return _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
+}
+inline Floats larger_magnitude(Floats a, Floats b) {
+  return {larger_magnitude(a.low, b.low), larger_magnitude(a.high, b.high)};
+}
 inline Floats nearest(Floats a) {
   constexpr int kMode = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
   return {_mm256_round_ps(a.low, kMode), _mm256_round_ps(a.high, kMode)};
@@ -92,11 +99,12 @@ inline float sum(Floats v) {
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
-inline float largest(Floats v) {
-  const __m256 eight = _mm256_max_ps(v.low, v.high);
-  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
-  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+inline float largest_magnitude(Floats v) {
+  const __m256i eight = _mm256_castps_si256(larger_magnitude(v.low, v.high));
+  const __m128i four =
+      _mm_max_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
+  const __m128i two = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+  return _mm_cvtss_f32(_mm_castsi128_ps(_mm_max_epi32(two, _mm_shuffle_epi32(two, 0xb1))));
 }
 
 // Writes 16 int8, rounded to the nearest (ties to even); returns their sum lane by lane.

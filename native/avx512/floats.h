@@ -28,6 +28,10 @@ inline Floats times_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a
 inline Floats smaller(Floats a, Floats b) { return _mm512_min_ps(a, b); }
 inline Floats larger(Floats a, Floats b) { return _mm512_max_ps(a, b); }
 inline Floats magnitude(Floats a) { return _mm512_abs_ps(a); }
+// Of two magnitudes. Their bits are ordered as they are, with NaN above infinity: it is kept.
+inline Floats larger_magnitude(Floats a, Floats b) {
+  return _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
+}
 inline Floats nearest(Floats a) {
   return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
@@ -60,6 +64,10 @@ inline float sum(Floats v) {
 }
 
 inline float largest(Floats v) { return _mm512_reduce_max_ps(v); }
+inline float largest_magnitude(Floats v) {
+  return _mm_cvtss_f32(
+      _mm_castsi128_ps(_mm_cvtsi32_si128(_mm512_reduce_max_epi32(_mm512_castps_si512(v)))));
+}
 
 // Writes 64 int8, rounded to the nearest (ties to even); returns their sum lane by lane.
 using Counts = __m512i;

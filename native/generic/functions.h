@@ -9,9 +9,14 @@ namespace {
 constexpr float kExp[] = {1.000000065f, 0.9999996393f, 0.4999893182f,
                           0.166667783f, 0.04191322802f, 0.008284788126f};
 
+// x within +-most, and NaN where it is NaN: of two, smaller and larger give the second then.
+inline Floats bounded_by(float most, Floats x) {
+  return larger(all(-most), smaller(all(most), x));
+}
+
 // For x within +-80, where the result is a normal number; beyond, that of the nearer end.
 inline Floats exponential(Floats x) {
-  const Floats bounded = larger(smaller(x, all(80.0f)), all(-80.0f));
+  const Floats bounded = bounded_by(80.0f, x);
   const Floats n = nearest(times(bounded, all(1.44269504f)));
   // ln 2 in two parts, so that what is left of x after n of them keeps its last bits.
   const Floats rest =
@@ -24,7 +29,7 @@ inline Floats exponential(Floats x) {
 // 1 - 2 / (exp(2 x) + 1). Ours, because tanhf differs between C libraries.
 inline Floats hyperbolic_tangent(Floats x) {
   const Floats one = all(1.0f);
-  const Floats bounded = larger(smaller(x, all(20.0f)), all(-20.0f));
+  const Floats bounded = bounded_by(20.0f, x);
   const Floats squared = exponential(add(bounded, bounded));
   return subtract(one, divide(all(2.0f), add(squared, one)));
 }
@@ -39,7 +44,7 @@ constexpr float kGelu[] = {0.3984924555f,    -0.06557217985f,  0.00932237599f,
                            8.17679151e-8f,   -9.377104648e-10f};
 
 inline Floats gelu(Floats x) {
-  const Floats bounded = larger(smaller(x, all(kGeluEnd)), all(-kGeluEnd));
+  const Floats bounded = bounded_by(kGeluEnd, x);
   const Floats square = times(bounded, bounded);
   Floats p = all(kGelu[7]);
   for (int i = 6; i >= 0; --i) p = times_add(p, square, all(kGelu[i]));

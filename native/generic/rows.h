@@ -44,13 +44,14 @@ inline void quantise(const float* x, int columns, std::int8_t* values, float* sc
                      std::int32_t* row_sum) {
   Floats even = all(0.0f), odd = all(0.0f);
   for (int i = 0; i < columns; i += 32) {
-    even = larger(even, magnitude(load(x + i)));
-    odd = larger(odd, magnitude(load(x + i + 16)));
+    even = larger_magnitude(even, magnitude(load(x + i)));
+    odd = larger_magnitude(odd, magnitude(load(x + i + 16)));
   }
-  // A row of zeros gets zeros, and no division by them.
+  // A row of zeros gets zeros, and no division by them. NaN and infinity go into the scale, and
+  // through it into everything that is computed from the row.
   constexpr float kSmallest = 1e-30f;
-  const float found = largest(larger(even, odd));
-  const float most = found > kSmallest ? found : kSmallest;
+  const float found = largest_magnitude(larger_magnitude(even, odd));
+  const float most = found < kSmallest ? kSmallest : found;
   *scale = most / 127.0f;
   const Floats inverse = all(127.0f / most);
   Counts counts = no_counts();

@@ -100,6 +100,11 @@ class NativePath:
         tokens: PackedTokens,
         *written: npt.NDArray[np.floating],
     ) -> None:
+        if tokens.offsets[-1] != len(tokens.ids) or len(tokens.ids) != len(tokens.type_ids):
+            raise ScoringError(
+                f"rows end at {tokens.offsets[-1]}, there are {len(tokens.ids)} ids and "
+                f"{len(tokens.type_ids)} type ids; pack them anew"
+            )
         message = native.Message()
         failed = function(
             self._handle,

@@ -12,6 +12,8 @@ import rerank_core.engine
 from rerank_core.errors import ArtifactError, ToolMissingError
 
 _NAME = "librerank_native.so"
+# With the sizes of the structures below, what `rerank_interface` in native/c_interface.h tells.
+_INTERFACE = 1
 _MESSAGE_BYTES = 512
 
 
@@ -100,13 +102,14 @@ class Message:
 def load_library(path: Path | None = None) -> ctypes.CDLL:
     """The library beside this package, or at `path`.
 
-    Raises `ToolMissingError` where the package was built without it.
+    Raises `ToolMissingError` where the package was built without it, or with other sources.
     """
     found = path or _find()
     try:
         library = ctypes.CDLL(str(found))
     except OSError as error:
         raise ToolMissingError(f"{found}: cannot be loaded: {error}") from error
+    _check_interface(library, found)
     reason = (c_void_p, c_size_t)
     library.rerank_instruction_sets.argtypes = ()
     library.rerank_instruction_sets.restype = c_char_p
@@ -130,6 +133,24 @@ def load_library(path: Path | None = None) -> ctypes.CDLL:
     )
     library.rerank_encoder_forward.restype = c_int32
     return library
+
+
+def _check_interface(library: ctypes.CDLL, path: Path) -> None:
+    """Structures of another layout would be read as garbage. Raises `ToolMissingError`."""
+    sizes = [ctypes.sizeof(kind) for kind in (Shape, Dense, Norm, Layer, Weights, Head)]
+    wanted = ",".join(map(str, (_INTERFACE, *sizes)))
+    try:
+        tell = library.rerank_interface
+    except AttributeError:
+        told = "none"
+    else:
+        tell.argtypes, tell.restype = (), c_char_p
+        told = tell().decode("ascii", "replace")
+    if told != wanted:
+        raise ToolMissingError(
+            f"{path}: was built from other sources than this package's: its interface is {told}, "
+            f"{wanted} is needed; rebuild it (pip install rerank-sidecar again, or -e .)"
+        )
 
 
 def profiler(library: ctypes.CDLL) -> tuple[list[str], Callable[..., int]]:

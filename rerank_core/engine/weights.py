@@ -26,13 +26,18 @@ POOLER = "pooler.dense"
 
 _FLOATS = ("F16", "F32", "F64")
 
+# The sum of a row's squares fits float32 below it, at any width that is computed. Beyond, a row's
+# normalisation overflows, to a score that is finite and wrong; a table's may lie outside of the
+# built-in sample.
+_LARGEST = 1e15
+
 
 def read_weights(path: Path, shape: BertShape, *, classifier: bool) -> Weights:
     """All tensors the engine needs, as float32, and no others.
 
     With `classifier` the head is read too, and the pooler where the shape has one. Raises
-    `ArtifactError` naming the tensor that is missing, misshapen, of another type, holds NaN or
-    infinity, or is of a pooler that the shape lacks.
+    `ArtifactError` naming the tensor that is missing, misshapen, of another type, holds NaN,
+    infinity or what overflows, or is of a pooler that the shape lacks.
     """
     try:
         with safe_open(path, framework="numpy") as file:
@@ -84,6 +89,11 @@ def _read(path: Path, name: str, size: Size, stored: Mapping[str, Any]) -> npt.N
     tensor: npt.NDArray[np.float32] = stored[name][:].astype(np.float32, copy=False)
     if not np.isfinite(tensor).all():
         raise ArtifactError(f"{path}: tensor {name} holds NaN or infinity; train or copy it anew")
+    if (largest := float(np.abs(tensor).max(initial=0))) > _LARGEST:
+        raise ArtifactError(
+            f"{path}: tensor {name} holds {largest:.2g}, beyond {_LARGEST:.0e} a forward pass "
+            "overflows; train or copy it anew"
+        )
     return tensor
 
 

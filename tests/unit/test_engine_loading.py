@@ -29,6 +29,7 @@ from rerank_core.text import ProductTextRecipe
 from tests.tiny_models import make_bi_encoder, make_cross_encoder
 
 WEIGHT = "bert.encoder.layer.1.output.dense.weight"
+WORDS = "bert.embeddings.word_embeddings.weight"
 TEXTS = ["garden hose", "", "oak shelf 3/8 in. with brackets"]
 
 
@@ -102,6 +103,10 @@ def scores(folder):
         (lambda t: t.update({WEIGHT: t[WEIGHT][:, :-1].copy()}), "(32, 63), config.json says (32,"),
         (lambda t: t[WEIGHT].__setitem__((3, 4), np.nan), "dense.weight holds NaN or infinity"),
         (lambda t: t[WEIGHT].__setitem__((3, 4), np.inf), "dense.weight holds NaN or infinity"),
+        (
+            lambda t: t[WORDS].__setitem__(7, 3e38),
+            "word_embeddings.weight holds 3e.38, beyond 1e.15",
+        ),
         (lambda t: t.update({WEIGHT: t[WEIGHT].astype(np.int8)}), "is of type I8; save the model"),
     ],
 )

@@ -88,9 +88,59 @@ def test_type_ids_out_of_range_are_refused():
 def test_offsets_that_run_backwards_are_refused():
     """Rows of negative length never reach the kernels."""
     path = NativePath(random_weights(SHAPE), SHAPE)
-    tokens = PackedTokens(np.ones(3, np.int32), np.zeros(3, np.int32), np.array([0, 2, 1]))
+    tokens = PackedTokens(np.ones(3, np.int32), np.zeros(3, np.int32), np.array([0, 2, 1, 3]))
     with pytest.raises(ScoringError, match="row 1 has -1 tokens"):
         path.forward(tokens)
+
+
+@pytest.mark.parametrize(
+    ("offsets", "word"),
+    [
+        ([1, 3], "the first row does not begin at 0"),
+        ([-1, 3], "the first row does not begin at 0"),
+        ([0, 2], "rows end at 2, there are 3 ids and 3 type ids"),
+        ([0, 4], "rows end at 4, there are 3 ids and 3 type ids"),
+        ([0, 1, -(2**63), 3], "row 1 has "),
+    ],
+)
+def test_offsets_that_do_not_span_the_ids_are_refused(offsets, word):
+    """Nothing is read before the first id or past the last."""
+    path = NativePath(random_weights(SHAPE), SHAPE)
+    tokens = PackedTokens(np.ones(3, np.int32), np.zeros(3, np.int32), np.array(offsets))
+    with pytest.raises(ScoringError, match=word):
+        path.forward(tokens)
+
+
+def test_a_missing_type_id_is_refused():
+    """As a missing id is."""
+    path = NativePath(random_weights(SHAPE), SHAPE)
+    tokens = PackedTokens(np.ones(3, np.int32), np.zeros(2, np.int32), np.array([0, 3]))
+    with pytest.raises(ScoringError, match="3 ids and 2 type ids"):
+        path.forward(tokens)
+
+
+def test_positions_have_a_limit():
+    """What a row's attention takes must be countable."""
+    with pytest.raises(ArtifactError, match="65,536"):
+        NativePath(random_weights(SHAPE), replace(SHAPE, positions=65_537))
+
+
+@pytest.mark.parametrize("pooling", [None, "mean", "cls"])
+@pytest.mark.parametrize(
+    ("instruction_set", "bf16"),
+    [(name, False) for name in runnable_sets()] + [(name, True) for name in runnable_bf16_sets()],
+)
+def test_an_overflow_is_never_a_finite_score(pooling, instruction_set, bf16):
+    """Wherever in a row its token stands; rows beside it keep their bits."""
+    weights = random_weights(SHAPE)
+    weights["embeddings.word_embeddings.weight"][7] = 3e38
+    path = NativePath(weights, SHAPE, pooling, bf16_attention=bf16, instruction_set=instruction_set)
+    tokens = PackedTokens.pack([[3, 4, 5], [7, 3, 4], [3, 7, 4], [9] * 40 + [7], [3, 4, 5]], 2)
+    found = path.forward(tokens)
+    assert not np.isfinite(found[1:4]).any()
+    alone = path.forward(tokens.rows(np.array([0])))
+    assert np.isfinite(alone).all()
+    assert (found[[0, 4]] == alone).all()
 
 
 def test_widths_beyond_int32_sums_are_refused():

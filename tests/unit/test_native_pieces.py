@@ -72,6 +72,27 @@ def test_quantise_by_hand(piece):
     assert total[0] == -127 + 0 + 2 + 2 + 50
 
 
+@pytest.mark.parametrize("wrong", [np.nan, -np.nan, np.inf, -np.inf])
+def test_quantise_carries_what_is_no_number_into_the_scale(piece, wrong):
+    """Wherever it stands, and whatever comes behind it."""
+    for column in range(128):
+        x = np.ones(128, np.float32)
+        x[column] = wrong
+        values, scale, total = np.zeros(128, np.int8), np.zeros(1, np.float32), np.zeros(1, "i4")
+        piece("quantise", x, 128, values, scale, total)
+        assert not np.isfinite(scale[0]), column
+
+
+@pytest.mark.parametrize("name", ["tanh", "gelu"])
+def test_functions_of_nan_are_nan(piece, name):
+    """A bound is not taken for it."""
+    x = np.full(16, np.nan, np.float32)
+    x[0] = 0
+    piece(name, x, 16)
+    assert x[0] == 0
+    assert np.isnan(x[1:]).all()
+
+
 def test_rotation_by_hand(piece):
     """A lone 1 in column 3 becomes ones, minus where an odd number of bits is shared with 3."""
     x, out = np.zeros(128, np.float32), np.full(128, np.nan, np.float32)
