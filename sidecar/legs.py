@@ -217,17 +217,7 @@ def check_fields(
     Raises `ReleaseError` naming a field that the index lacks or that is of the wrong type, and
     `InputError` for a value that is none of its field's.
     """
-    used = {f"filter {item.name}": profile.filters[item.name].field for item in task.filters}
-    used |= {f"facet {name}": profile.facets[name].field for name in facets}
-    if profile.collapse:
-        used["collapse"] = profile.collapse
-    for what, field in used.items():
-        if resolved.fields and field not in resolved.fields:
-            raise ReleaseError(
-                f"index {resolved.index} has no field {field}, which {what} of profile "
-                f"{task.profile} reads; name a field of the index in the profile, or rebuild with "
-                "a schema that has it"
-            )
+    _check_there(task, facets, profile, resolved)
     about = f"index {resolved.index}: profile {task.profile}"
     for position, item in enumerate(task.filters):
         rule = profile.filters[item.name]
@@ -247,6 +237,30 @@ def check_fields(
             raise ReleaseError(
                 f"{about} counts facet {name} by {field}, which is of type text; "
                 + _instead(profile.facets[name], resolved)
+            )
+
+
+def _check_there(
+    task: SearchTask, facets: Sequence[str], profile: Profile, resolved: Resolved
+) -> None:
+    """That the index has the fields, and that products are stored with those that are read."""
+    stored = {"collapse": profile.collapse} if profile.collapse else {}
+    if profile.fields != Profile.fields:  # those that nobody chose an index need not have
+        stored |= {f"fields[{place}]": name for place, name in enumerate(profile.fields)}
+    used = {f"filter {item.name}": profile.filters[item.name].field for item in task.filters}
+    used |= {f"facet {name}": profile.facets[name].field for name in facets}
+    for what, field in {**used, **stored}.items():
+        if resolved.fields and field not in resolved.fields:
+            raise ReleaseError(
+                f"index {resolved.index} has no field {field}, which {what} of profile "
+                f"{task.profile} reads; name a field of the index in the profile, or rebuild with "
+                "a schema that has it"
+            )
+        whole, dot, _ = field.partition(".")
+        if dot and what in stored:
+            raise ReleaseError(
+                f"index {resolved.index}: {what} of profile {task.profile} reads {field}, which is "
+                f"for searching alone and not stored with products; name {whole}"
             )
 
 

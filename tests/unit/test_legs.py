@@ -14,7 +14,7 @@ from rerank_core.cluster.release import Release, sources_of
 from rerank_core.cluster.resolver import Resolved
 from rerank_core.cluster.templates import Template, load_templates
 from rerank_core.errors import ReleaseError
-from sidecar.legs import LegMaker
+from sidecar.legs import LegMaker, check_fields
 from sidecar.search_task import FilterTask, SearchTask
 from tests.release_records import RECORD
 
@@ -33,6 +33,12 @@ PROFILE = Profile(
     templates={"lexical": "mine"},
     filters={"brand": FilterRule("brand")},
     facets={"brand": FacetRule("brand")},
+)
+
+RESOLVED = Resolved(
+    "shop-1",
+    records.read_value(Release, RECORD, "record", ReleaseError),
+    {"title": "text", "parent": "text", "parent.keyword": "keyword"},
 )
 
 
@@ -106,6 +112,32 @@ def test_a_template_whose_parameters_nobody_declared_is_given_all() -> None:
     old = Template("mine", '{"query": {"match_all": {}}}')
     calls = asking(old, filters=ACME).first_stage().calls
     assert calls["lexical"].parameters["filters"] == ACME
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"collapse": "parent.keyword"}, r"collapse of profile products reads parent\.keyword, .*"),
+        ({"collapse": "model"}, "no field model, which collapse of profile products reads; name"),
+        ({"fields": ("title", "titel")}, r"no field titel, which fields\[1\] of profile"),
+        (
+            {"fields": ("parent.keyword",)},
+            r"fields\[0\] of .* not stored with products; name parent$",
+        ),
+    ],
+)
+def test_what_products_are_not_stored_with_is_refused_by_name(
+    changes: dict[str, Any], fault: str
+) -> None:
+    """It would collapse nothing and return nothing, and not say so."""
+    profile = replace(Profile("shop"), **changes)
+    with pytest.raises(ReleaseError, match=fault):
+        check_fields(SearchTask("products", "drill"), (), profile, RESOLVED)
+
+
+def test_fields_that_nobody_chose_an_index_need_not_have() -> None:
+    """The default names a brand, and not every catalogue has one."""
+    check_fields(SearchTask("products", "drill"), (), Profile("shop", collapse="parent"), RESOLVED)
 
 
 def load_templates_by_name() -> dict[str, Template]:
