@@ -105,7 +105,7 @@ def scores(folder):
         (lambda t: t[WEIGHT].__setitem__((3, 4), np.inf), "dense.weight holds NaN or infinity"),
         (
             lambda t: t[WORDS].__setitem__(7, 3e38),
-            "word_embeddings.weight holds 3e.38, beyond 1e.15",
+            "word_embeddings.weight holds 3e+38, beyond 1e+15",
         ),
         (lambda t: t.update({WEIGHT: t[WEIGHT].astype(np.int8)}), "is of type I8; save the model"),
     ],
