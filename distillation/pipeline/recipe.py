@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from distillation.pipeline.demands import STRICT, demand
 from distillation.pipeline.fit import Fit
@@ -57,6 +57,9 @@ class Split:
     """Text file under the data root, a query a line."""
     human_queries: int | None = None
     """Train queries of each source whose judgments are seen, the first by hash; all without it."""
+    keep_near_duplicates: Annotated[bool, Field(exclude_if=lambda kept: kept)] = False
+    """Judged train queries that are like a dev query teach, too: for a study begun before they
+    were shut out. True says what its absence said then, so that its stages keep their names."""
 
     def __post_init__(self) -> None:
         demand(bool(self.sources), "sources: name at least one")

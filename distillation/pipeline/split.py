@@ -13,6 +13,7 @@ from typing import Any
 from distillation.lists import check_judged, in_first_half
 from distillation.pipeline.recipe import Source, Split
 from distillation.pipeline.stage import Finished, write_json
+from distillation.pool.shutting import shut_out
 from rerank_core.errors import ConfigError
 from rerank_core.hashing import hash_file
 from rerank_core.measures import BeirFolder, Judgments, mixed
@@ -121,6 +122,7 @@ def do_split(split: Split, data: Path, folder: Path) -> dict[str, Any]:
             role = "select" if in_first_half(texts[query]) else "report"
             _put(roles[role], source, {query: rows})
             queries[f"{source.folder}/{query}"] = texts[query]
+    counts: dict[str, Any] = _bar(split, roles["human"], queries, shut)
     if split.unlabelled:
         lines = (data / split.unlabelled).read_text(encoding="utf-8").splitlines()
         free = sorted({clean(line) for line in lines} - {""}, key=_digest)
@@ -134,13 +136,26 @@ def do_split(split: Split, data: Path, folder: Path) -> dict[str, Any]:
     _write_rows(folder / "queries.jsonl", ({"_id": q, "text": t} for q, t in queries.items()))
     write_json(folder / "unlabelled.json", unlabelled)
     write_json(folder / "shut-out.json", sorted(shut))
-    counts: dict[str, Any] = {
+    counts |= {
         role: {"queries": len(found), "pairs": sum(map(len, found.values()))}
         for role, found in roles.items()
     }
     counts["unlabelled"] = {name: len(ids) for name, ids in unlabelled.items()}
     counts["shut_out"] = len(shut)
     return counts
+
+
+def _bar(
+    split: Split, human: dict[str, dict[str, float]], queries: Mapping[str, str], shut: set[str]
+) -> dict[str, int]:
+    """Takes away what is like a dev query, unless the split keeps it; how many those were."""
+    if split.keep_near_duplicates:
+        return {}
+    names = list(human)
+    barred = shut_out([queries[name] for name in names], sorted(shut))
+    for place in barred:
+        del human[names[place]]
+    return {"human_shut_out": len(barred)}
 
 
 def _judged_elsewhere(folder: Path, source: Source) -> set[str]:
