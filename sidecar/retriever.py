@@ -109,7 +109,7 @@ class Retriever:
         if absent := [key for key in wanted if key not in sources]:
             # Before the rerank, which may use up all the time there is.
             with run.stages.timed("pin"):
-                sources |= await self.by_keys(run, resolved, absent)
+                sources |= await self._pinned(run, resolved, absent)
         lexical = lexical or LegAnswer((), total_is_exact=False)
         return Retrieved(resolved, encoder, plan, fused, sources, lexical, fallback)
 
@@ -135,6 +135,17 @@ class Retriever:
             run.degrade(Degraded.LEG_FAILED, error)
         return {}
 
+    async def _pinned(
+        self, run: SearchRun, resolved: Resolved, keys: Sequence[str]
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """What rules pin and no leg found; empty where that fails: the answer is there without."""
+        try:
+            return await self.by_keys(run, resolved, keys)
+        except (ClusterError, DeadlineError) as error:
+            _log.warning("leg failed", leg="pin", error=type(error).__name__)
+            run.degrade(Degraded.LEG_FAILED, error)
+        return {}
+
     async def _maker(
         self, run: SearchRun, resolved: Resolved, vector: list[float] | None
     ) -> LegMaker:
@@ -142,7 +153,7 @@ class Retriever:
             "query": run.task.query,
             "numbers": numbers_of(run.task.query),
             "size": run.profile.depth,
-            "filters": run.filters,
+            "filters": [*run.filters, *resolved.filters],
             "facets": run.facets,
             "source_fields": run.source_fields,
         }
@@ -201,8 +212,8 @@ class Retriever:
     async def by_keys(
         self, run: SearchRun, resolved: Resolved, keys: Sequence[str]
     ) -> dict[str, Mapping[str, Any]]:
-        """Stored fields of those products that are there and pass the filters."""
-        clauses = [{"ids": {"values": list(keys)}}, *run.filters]
+        """Stored fields of those products that are there and pass the filters, the alias's too."""
+        clauses = [{"ids": {"values": list(keys)}}, *run.filters, *resolved.filters]
         body = {
             "size": len(keys),
             "query": {"bool": {"filter": clauses}},

@@ -101,18 +101,30 @@ def resolve_alias(client: OpenSearch, alias: str) -> tuple[str, Release]:
 
 async def resolve_alias_async(
     client: AsyncOpenSearch, alias: str, timeout_s: float
-) -> tuple[str, Release, Mapping[str, str]]:
-    """`resolve_alias` for an event loop, with its own patience; and the fields, as `fields_of`."""
+) -> tuple[str, Release, Mapping[str, str], tuple[Mapping[str, Any], ...]]:
+    """`resolve_alias` for an event loop, with its own patience.
+
+    Also gives the fields, as `fields_of`, and the alias's own filter, none or one: who asks the
+    index itself must ask with it. Raises `ReleaseError` for an alias with routing, too.
+    """
     check_alias(alias)
     try:
         with cluster_errors(f"resolving alias {alias!r}"):
-            answer = await client.indices.get_mapping(index=alias, request_timeout=timeout_s)
+            answer = await client.indices.get(index=alias, request_timeout=timeout_s)
     except ClusterRefused as refusal:
         if refusal.status == _NOT_FOUND:
             raise _nothing_behind(alias) from refusal
         raise
     index, mapping = _only_index(alias, answer)
-    return index, read_release(index, mapping), fields_of(mapping)
+    release = read_release(index, mapping)
+    own = answer[index].get("aliases", {}).get(alias, {})
+    if "search_routing" in own:
+        raise ReleaseError(
+            f"alias {alias!r} has search_routing {own['search_routing']!r}, and searches ask all "
+            f"shards of {index}; take it away with POST _aliases, or give the alias a filter"
+        )
+    filters = (own["filter"],) if "filter" in own else ()
+    return index, release, fields_of(mapping), filters
 
 
 def fields_of(mapping: Mapping[str, Any]) -> dict[str, str]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from opensearchpy import AsyncOpenSearch
 
@@ -25,6 +26,8 @@ class Resolved:
     release: Release
     fields: Mapping[str, str] = field(default_factory=dict)
     """Types of the index's fields by their paths."""
+    filters: tuple[Mapping[str, Any], ...] = ()
+    """The alias's own, under which its index is searched."""
 
 
 @dataclass

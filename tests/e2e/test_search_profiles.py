@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from rerank_client import (
+    DeadlineExceededError,
     Filter,
     InvalidRequestError,
     PreconditionError,
@@ -51,6 +52,12 @@ buried = ["d1"]
 alias = "{alias}"
 legs = {{ lexical = 1.0 }}
 filters.brand = {{ field = "brand.keyword" }}
+
+[profiles.pinning]
+alias = "{alias}"
+legs = {{ lexical = 1.0 }}
+rules = [{{ pinned = ["l1"] }}]
+budget_ms = 8000
 
 [profiles.strange]
 alias = "{alias}"
@@ -182,6 +189,43 @@ def test_explain_tells_each_stage_of_a_ruled_profile(client: RerankClient) -> No
     assert lamp.placed_by == ([*moves] or ["fuse"])[-1]
 
 
+def test_the_filter_of_an_alias_holds_in_all_that_a_search_asks(shop: Shop, tmp_path: Path) -> None:
+    """No leg, page, count, fallback or pin leaves Acme's part of the shop; routing is refused.
+
+    Zeta's lamp is pinned, and Zeta's drill is the nearest to the misspelt words.
+    """
+    alias = f"acme-{uuid.uuid4().hex}"
+    acme = {"d1", "d3", "s2"}
+    extra = RULED.format(alias=alias)
+    with connect(shop.cluster) as connection:
+        index = resolve_alias(connection, shop.alias)[0]
+        body = {"filter": {"term": {"brand.keyword": "Acme"}}}
+        connection.indices.put_alias(index=index, name=alias, body=body)
+        with serving(shop, tmp_path / "run", alias=alias, extra=extra) as client:
+            first = client.search("shop", "drill", facets=["brand"])
+            second = client.search(
+                "shop", "drill", facets=["brand"], page_token=first.next_page_token
+            )
+            assert {hit.id for hit in (*first.hits, *second.hits)} == acme
+            assert first.facets == second.facets == {"brand": {"Acme": 2}}
+            assert first.total == 2
+            pinned = client.search("ruled", "cordless drill", page_size=50)
+            assert {hit.id for hit in pinned.hits} <= acme
+            misspelt = client.search("lexical", "cordlss hamer")
+            assert (misspelt.fallback, [hit.id for hit in misspelt.hits]) == (
+                "zero-results",
+                ["d1"],
+            )
+
+        connection.indices.put_alias(index=index, name=alias, body={"routing": "1"})
+        with (
+            serving(shop, tmp_path / "routed", alias=alias) as client,
+            pytest.raises(PreconditionError, match=f"{alias}.* has search_routing '1'"),
+        ):
+            client.search("shop", "drill")
+        connection.indices.delete_alias(index=index, name=alias)
+
+
 def test_a_rule_is_for_its_queries_alone(client: RerankClient) -> None:
     """Another query pins nothing."""
     found = client.search("ruled", "drill", page_size=50, explain=True)
@@ -198,6 +242,35 @@ def test_a_pinned_product_passes_the_filters_or_does_not_stand(client: RerankCli
     assert all(hit.id != "l1" for hit in acme.hits)
     zeta = client.search("ruled", "cordless drill", filters=[Filter("brand", any_of=("Zeta",))])
     assert zeta.hits[0].id == "l1"
+
+
+@pytest.mark.parametrize(
+    ("fault", "degraded", "error"),
+    [
+        (Fault(status=429), {"LEG_FAILED"}, UnavailableError),
+        (Fault(delay_s=600), {"LEG_FAILED", "DEADLINE"}, DeadlineExceededError),
+    ],
+    ids=["refused", "silent"],
+)
+def test_a_pin_that_fails_costs_the_pin_alone(
+    shop: Shop, tmp_path: Path, fault: Fault, degraded: set[str], error: type[Exception]
+) -> None:
+    """The lexical leg answered: its drills stand, the answer says what failed; strict raises it."""
+
+    def choose(request: Request, _: int) -> Fault | None:
+        return fault if b'{"ids"' in request.body else None
+
+    with (
+        FaultProxy(shop.cluster.url, choose).running() as proxy,
+        serving(
+            shop, tmp_path / "run", url=proxy.url, extra=RULED.format(alias=shop.alias)
+        ) as client,
+    ):
+        found = client.search("pinning", "drill", timeout_s=60)
+        assert {hit.id for hit in found.hits} == {"d1", "d2", "d3"}
+        assert set(found.degraded) == degraded
+        with pytest.raises(error):
+            client.search("pinning", "drill", timeout_s=60, strict=True)
 
 
 def test_pages_agree_across_servers(client: RerankClient, shop: Shop, tmp_path: Path) -> None:

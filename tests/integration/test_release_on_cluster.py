@@ -44,7 +44,7 @@ def resolve_blocking(settings: ClusterSettings, alias: str) -> tuple[str, Releas
 def resolve_in_a_loop(settings: ClusterSettings, alias: str) -> tuple[str, Release]:
     async def run() -> tuple[str, Release]:
         async with connect_async(settings) as client:
-            index, release, _ = await resolve_alias_async(client, alias, 10)
+            index, release, *_ = await resolve_alias_async(client, alias, 10)
             return index, release
 
     return asyncio.run(run())
