@@ -6,6 +6,7 @@ import http.client
 import json
 import re
 import socket
+import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -14,6 +15,7 @@ import grpc
 import httpx
 import numpy as np
 import pytest
+import trustme
 
 from rerank_proto.rerank.v1 import rerank_pb2 as pb
 from rerank_proto.rerank.v1 import rerank_pb2_grpc as pb_grpc
@@ -362,7 +364,7 @@ def test_a_drain_finishes_what_http_has_begun(cross, tmp_path):
 
 
 @contextmanager
-def _unread_answer(sidecar):
+def _unread_answer(sidecar, secure=lambda connection: connection):
     """A connection whose answer of 16 MB has begun and is not read; no socket buffers as much."""
     host, port = sidecar.url.removeprefix("http://").split(":")
     texts = [f"{n} {'cordless drill ' * 1070}" for n in range(1000)]
@@ -373,9 +375,10 @@ def _unread_answer(sidecar):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         connection.settimeout(PATIENCE_S)
         connection.connect((host, int(port)))
-        connection.sendall(head.encode() + body)
-        sidecar.wait_logged("call", rpc="Jina", status="OK", documents=1000)
-        yield connection
+        with secure(connection) as speaking:
+            speaking.sendall(head.encode() + body)
+            sidecar.wait_logged("call", rpc="Jina", status="OK", documents=1000)
+            yield speaking
 
 
 def test_an_answer_that_nobody_reads_is_under_way(cross, tmp_path):
@@ -403,6 +406,35 @@ def test_a_reader_has_so_long_for_the_whole_answer(cross, tmp_path):
                 received += len(part)
                 time.sleep(0.1)
         assert received < 16_000_000
+
+
+def test_who_reads_nothing_is_cut_off_over_tls(cross, tmp_path):
+    """After --http.request-s, as without."""
+    authority = trustme.CA()
+    issued = authority.issue_cert("localhost")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "certificate")
+    issued.private_key_pem.write_to_path(tmp_path / "key")
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    flags = ["--models.reranker", cross, "--http.request-s", 5]
+    flags += ["--tls.certificate", tmp_path / "certificate", "--tls.key", tmp_path / "key"]
+    with running(tmp_path / "run", *flags, http=True, serving=False) as sidecar:
+        sidecar.wait_logged("serving")
+        metrics = sidecar.url.replace("http://127.0.0.1", "https://localhost") + "/metrics"
+
+        def nothing_under_way():
+            return "calls_under_way 0.0" in httpx.get(metrics, verify=context).text
+
+        def secure(connection):
+            return context.wrap_socket(connection, server_hostname="localhost")
+
+        with _unread_answer(sidecar, secure) as connection:
+            wait_until(nothing_under_way)
+            received = 0
+            with suppress(ConnectionResetError, ssl.SSLError):
+                while part := connection.recv(65536):
+                    received += len(part)
+            assert received < 16_000_000
 
 
 def test_a_drain_waits_for_readers(cross, tmp_path):
