@@ -23,7 +23,7 @@ class Fit:
     loss: Loss
     learning_rate: float
     head_learning_rate: float
-    """Of new weights, which may move faster."""
+    """Of the head, which is new and may move faster."""
     pointwise: float = 0.0
     """Weight of soft-target BCE beside the loss."""
     pairs_a_step: int = 64

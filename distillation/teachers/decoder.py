@@ -64,8 +64,8 @@ class DecoderHead(nn.Module):
         return outputs.squeeze(-1) if outputs.shape[1] == 1 else outputs
 
     def layer_of(self, name: str) -> int:
-        """The layer of a parameter, `depth` for the head and adapters, -1 below all layers."""
-        if name.startswith("head") or "lora_" in name:
+        """The layer of a parameter, its adapters' too, `depth` for the head, -1 below all layers."""
+        if name.startswith("head"):
             return self.depth
         if "layers." in name:
             return int(name.rpartition("layers.")[2].partition(".")[0])

@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from distillation.fitting import fit, load_best
+from distillation.fitting import _groups, fit, load_best
 from distillation.lists import TokenList
 from distillation.losses import grade_shares, listnet, loss, relevance, star_margin_mse
 from distillation.pipeline.fit import Fit
@@ -109,6 +109,22 @@ def test_a_decoder_with_a_head_learns_an_order_and_gives_it_again(llama, tmp_pat
     )
     assert ours[0] > ours[1] > ours[2]
     np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+def test_adapters_learn_at_the_rate_of_the_layers_and_the_head_at_its_own(llama):
+    """Two layers, decay .5: adapters of the upper at 1e-3, of the lower at 5e-4, the head at .1."""
+    network = DecoderHead(str(llama), classes=1, lora=Lora(rank=2))
+    settings = Fit(
+        steps=1, loss="ranknet", learning_rate=1e-3, head_learning_rate=0.1, layer_decay=0.5,
+        evaluations=1,
+    )  # fmt: skip
+    peaks = {id(p): group["peak"] for group in _groups(network, settings) for p in group["params"]}
+    found = {name: peaks[id(p)] for name, p in network.named_parameters() if p.requires_grad}
+    assert {peak for name, peak in found.items() if "layers.1." in name} == {1e-3}
+    assert {peak for name, peak in found.items() if "layers.0." in name} == {5e-4}
+    assert {peak for name, peak in found.items() if name.startswith("head")} == {0.1}
+    assert all("lora_" in name or name.startswith("head") for name in found)
 
 
 def test_a_head_of_several_classes_gives_probabilities(llama):
