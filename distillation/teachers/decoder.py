@@ -64,7 +64,7 @@ class DecoderHead(nn.Module):
         return outputs.squeeze(-1) if outputs.shape[1] == 1 else outputs
 
     def layer_of(self, name: str) -> int:
-        """The layer of a parameter, its adapters' too, `depth` for the head, -1 below all layers."""
+        """The layer of a parameter or adapter, `depth` for the head, -1 below all layers."""
         if name.startswith("head"):
             return self.depth
         if "layers." in name:
