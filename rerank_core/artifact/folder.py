@@ -206,7 +206,7 @@ def _read(path: Path, kind: type[_Json]) -> _Json:
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ArtifactError(f"{path}: {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{path}: not JSON: {error}") from error
     if not isinstance(value, kind):
         raise ArtifactError(f"{path}: must hold one JSON {kind.__name__}")

@@ -136,7 +136,12 @@ def load_bi_encoder(artifact: Artifact, choice: PathChoice | None = None) -> BiE
 
 
 def _text_encoder(artifact: Artifact, shape: BertShape) -> TextEncoder:
-    tokenizer_json = (artifact.folder / "tokenizer.json").read_text(encoding="utf-8")
+    try:
+        tokenizer_json = (artifact.folder / "tokenizer.json").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArtifactError(
+            f"{artifact.folder / 'tokenizer.json'}: cannot be read: {error}; copy the file anew"
+        ) from error
     try:
         encoder = TextEncoder(tokenizer_json, artifact.manifest.recipe)
     except ArtifactError as error:

@@ -24,6 +24,8 @@ WEIGHTS_NAME = "model.safetensors"
 POOLER = "pooler.dense"
 """The dense layer with tanh that stands between the first token and a classifier, mostly."""
 
+_LAYER = "encoder.layer."
+
 _FLOATS = ("F16", "F32", "F64")
 
 # The sum of a row's squares fits float32 below it, at any width that is computed. Beyond, a row's
@@ -36,13 +38,14 @@ def read_weights(path: Path, shape: BertShape, *, classifier: bool) -> Weights:
     """All tensors the engine needs, as float32, and no others.
 
     With `classifier` the head is read too, and the pooler where the shape has one. Raises
-    `ArtifactError` naming the tensor that is missing, misshapen, of another type, holds NaN,
-    infinity or what overflows, or is of a pooler that the shape lacks.
+    `ArtifactError` for another number of layers, and naming the tensor that is missing, misshapen,
+    of another type, holds NaN, infinity or what overflows, or is of a pooler that the shape lacks.
     """
     try:
         with safe_open(path, framework="numpy") as file:
             names = file.keys()
             stored = {name.removeprefix("bert."): file.get_slice(name) for name in names}
+            _check_layers(path, shape, stored)
             sizes = dict(_encoder_sizes(shape))
             if classifier:
                 sizes |= _pooler_sizes(path, shape, stored)
@@ -50,6 +53,18 @@ def read_weights(path: Path, shape: BertShape, *, classifier: bool) -> Weights:
             return {name: _read(path, name, size, stored) for name, size in sizes.items()}
     except (SafetensorError, OSError) as error:
         raise ArtifactError(f"{path}: {error}; copy the file anew") from error
+
+
+def _check_layers(path: Path, shape: BertShape, stored: Mapping[str, Any]) -> None:
+    """A model of some of the layers would score, and wrongly."""
+    parts = (name.split(".") for name in stored if name.startswith(_LAYER))
+    numbers = {int(part[2]) for part in parts if part[2].isdecimal()}
+    there = 1 + max(numbers, default=-1)
+    if there != shape.layers:
+        raise ArtifactError(
+            f"{path}: has {there} layers, config.json says num_hidden_layers is {shape.layers}; "
+            "save the whole model"
+        )
 
 
 def _pooler_sizes(path: Path, shape: BertShape, stored: Mapping[str, Any]) -> dict[str, Size]:
@@ -104,7 +119,7 @@ def _encoder_sizes(shape: BertShape) -> Iterator[tuple[str, Size]]:
     yield "embeddings.token_type_embeddings.weight", (shape.token_types, width)
     yield from _norm("embeddings.LayerNorm", width).items()
     for layer in range(shape.layers):
-        name = f"encoder.layer.{layer}"
+        name = f"{_LAYER}{layer}"
         for part in ("query", "key", "value"):
             yield from _dense(f"{name}.attention.self.{part}", width, width).items()
         yield from _dense(f"{name}.attention.output.dense", width, width).items()

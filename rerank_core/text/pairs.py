@@ -61,6 +61,12 @@ class TextEncoder:
                 "tokenizer.json: not of the BERT family: an empty pair must become "
                 f"[CLS] [SEP] [SEP], it became {frame.tokens}"
             )
+        unknown = getattr(tokenizer.model, "unk_token", None)
+        if unknown is not None and tokenizer.model.token_to_id(unknown) is None:
+            raise ArtifactError(
+                f"tokenizer.json: {unknown}, which stands for what is not in the vocabulary, is "
+                "not in it"
+            )
         self._begin, self._end = (np.array([one], np.int32) for one in frame.ids[:2])
         tokenizer.encode_special_tokens = True
         self._tokenizer = tokenizer

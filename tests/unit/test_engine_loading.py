@@ -148,6 +148,25 @@ def test_half_precision_weights_score_nearly_alike(cross):
     assert np.abs(half - full).max() < 0.05 * np.abs(full).max()
 
 
+@pytest.mark.parametrize("layers", [1, 3, 2_000_000_000])
+def test_another_number_of_layers_is_refused(cross, layers):
+    """Fewer would score, and wrongly; how many there should be costs nothing."""
+    edit(cross, num_hidden_layers=layers)
+    message = refusal(load_cross_encoder, cross)
+    assert "model.safetensors: has 2 layers, config.json says num_hidden_layers is" in message
+
+
+def test_a_tokenizer_that_is_no_text_is_refused(cross):
+    (cross / "tokenizer.json").write_bytes(b"\xff\xfe{}")
+    message = refusal(load_cross_encoder, cross)
+    assert "tokenizer.json: cannot be read" in message
+
+
+def test_json_that_nests_without_end_is_refused(cross):
+    (cross / "config.json").write_text("[" * 200_000)
+    assert "config.json: not JSON" in refusal(load_cross_encoder, cross)
+
+
 def test_weights_that_are_no_safetensors_are_refused(cross):
     (cross / "model.safetensors").write_bytes(b"junk" * 9)
     assert "copy the file anew" in refusal(load_cross_encoder, cross)
@@ -167,7 +186,7 @@ def test_weights_that_are_no_safetensors_are_refused(cross):
         ({"num_attention_heads": 5}, "hidden_size is no multiple of num_attention_heads"),
         ({"type_vocab_size": 1}, "type_vocab_size must be 2 for pairs"),
         ({"max_position_embeddings": 128}, "rows of up to 163 tokens"),
-        ({"num_hidden_layers": 3}, "tensor encoder.layer.2"),
+        ({"num_hidden_layers": 3}, "has 2 layers, config.json says num_hidden_layers is 3"),
         ({"vocab_size": 30000}, "(30522, 32), config.json says (30000, 32)"),
     ],
 )

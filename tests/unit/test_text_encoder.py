@@ -127,6 +127,14 @@ def test_what_is_no_bert_tokenizer_is_refused(tokenizer_json):
         TextEncoder(json.dumps(data), recipe)
 
 
+def test_a_vocabulary_without_a_token_for_the_unknown_is_refused(tokenizer_json):
+    """It would fail at the first text that needs it."""
+    data = json.loads(tokenizer_json)
+    del data["model"]["vocab"]["[UNK]"]
+    with pytest.raises(ArtifactError, match=r"tokenizer\.json: \[UNK\], which stands for"):
+        TextEncoder(json.dumps(data), ProductTextRecipe(fields=("title",)))
+
+
 def test_a_tokenizer_that_panics_is_refused(tokenizer_json):
     """In `tokenizers` that is no `Exception`: its template names tokens that are not there."""
     data = json.loads(tokenizer_json)
