@@ -25,15 +25,17 @@ from rerank_core.text import DEFAULT_RECIPE, ProductTextRecipe
 
 _Json = TypeVar("_Json", dict[str, Any], list[Any])
 
+EXPORTED_NAME = "onnx/model.onnx"
+# Where exporters put the weights of a graph that does not hold them itself.
+EXPORTED_DATA_NAMES = ("onnx/model.onnx_data", "onnx/model.onnx.data")
+
 # What decides a score. Everything else in a folder (cards, training logs) may change freely.
 _DECIDING = (
     "config.json",
     "tokenizer.json",
     "model.safetensors",
-    "onnx/model.onnx",
-    # Where exporters put the weights of a graph that does not hold them itself.
-    "onnx/model.onnx_data",
-    "onnx/model.onnx.data",
+    EXPORTED_NAME,
+    *EXPORTED_DATA_NAMES,
 )
 _DECIDING_OF_BI_ENCODERS = ("modules.json", "1_Pooling/config.json")
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
+from rerank_core.engine.external_data import check_external_data
 from rerank_core.engine.graph import INPUTS, EncoderGraph
 from rerank_core.engine.path import Rows
 from rerank_core.engine.shape import Pooling
@@ -59,6 +60,7 @@ class ExportedOnnxPath:
 
     def __init__(self, path: Path, pooling: Pooling | None) -> None:
         """Raises `ArtifactError` where the file is no model of this kind; two rows are tried."""
+        check_external_data(path)
         self._pooling = pooling
         self._session = _session(str(path), _options())
         self._inputs = [item.name for item in self._session.get_inputs()]

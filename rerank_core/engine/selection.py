@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from rerank_core.artifact import Artifact
+from rerank_core.artifact import EXPORTED_NAME, Artifact
 from rerank_core.engine.native import NativePath
 from rerank_core.engine.path import NumericPath
 from rerank_core.engine.plain import plain_outputs
@@ -33,8 +33,6 @@ _DEFAULT: PathChoice = "auto"
 # outputs' own size.
 _TOLERATED_ERROR = 0.3
 _SAMPLE_LENGTHS = (4, 9, 17, 26, 33, 40, 64, 100)
-
-_EXPORTED = "onnx/model.onnx"
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ def load_path(
         raise ArtifactError(f"{weights}: missing; the path {choice} computes from weights")
     from rerank_core.engine.onnx_path import ExportedOnnxPath  # noqa: PLC0415  see `_build`
 
-    path = ExportedOnnxPath(artifact.folder / _EXPORTED, pooling)
+    path = ExportedOnnxPath(artifact.folder / EXPORTED_NAME, pooling)
     return LoadedPath(path, f"the folder has no {WEIGHTS_NAME}", fallback=choice == "auto")
 
 

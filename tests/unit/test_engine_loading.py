@@ -8,6 +8,7 @@ import warnings
 from typing import get_args
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from safetensors import safe_open
@@ -412,6 +413,21 @@ def test_an_export_that_cannot_serve_is_refused(bi, names, dynamic, told):
     assert told in refusal(load_bi_encoder, bi)
 
 
+@pytest.mark.parametrize("name", ["model.onnx_data", "model.onnx.data", "weights.bin"])
+def test_weights_of_an_export_lie_where_they_are_hashed(bi, name):
+    """Under another name their bytes could change, and no checksum would."""
+    export(bi, ["input_ids", "attention_mask"], dynamic=True)
+    graph = onnx.load(bi / "onnx/model.onnx")
+    onnx.save(
+        graph, bi / "onnx/model.onnx", save_as_external_data=True, location=name, size_threshold=0
+    )
+    if name in ("model.onnx_data", "model.onnx.data"):
+        assert load_bi_encoder(open_artifact(bi)).numeric_path == "onnxruntime-exported"
+    else:
+        message = refusal(load_bi_encoder, bi)
+        assert "lies in 'weights.bin', which no checksum covers" in message
+
+
 def test_an_export_of_the_other_kind_is_refused(bi, tmp_path):
     """Hidden states in a cross-encoder's folder."""
     export(bi, ["input_ids", "attention_mask"], dynamic=True)
@@ -424,4 +440,4 @@ def test_an_export_that_is_no_onnx_is_refused(bi):
     (bi / "onnx").mkdir()
     (bi / "onnx/model.onnx").write_bytes(b"junk")
     (bi / "model.safetensors").unlink()
-    assert "ONNX Runtime refuses it" in refusal(load_bi_encoder, bi)
+    assert "no ONNX graph" in refusal(load_bi_encoder, bi)
