@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,12 +35,14 @@ class Pushed:
     """What was made, changed or deleted; empty: all was as it should be."""
     fault: str = ""
     """Why the pipeline was not touched."""
+    kept: tuple[str, ...] = ()
+    """Old models that stay, and the pipelines that rerank by them."""
 
     def lines(self) -> list[str]:
         """For a person."""
         if self.fault:
             return [*self.changed, f"pipeline {self.pipeline} was not touched: {self.fault}"]
-        return [*self.changed, f"pipeline {self.pipeline} reranks by {self.model}"]
+        return [*self.changed, *self.kept, f"pipeline {self.pipeline} reranks by {self.model}"]
 
 
 @dataclass
@@ -92,9 +94,10 @@ def push_pipeline(
 
     A change is a new connector and model beside those in use; the pipeline moves to them in one
     request once the sidecar has answered through them (`untried`: whether or not), and only then
-    the old ones go. Where it fails before that, the new ones go; what could not be removed is named
-    in `changed`, or in a note of the error. `alias` is whose index must hold the field. `private`
-    lets connectors call private addresses. Raises `ConfigError`, `ReleaseError`, `ClusterError`.
+    the old ones go, but for those that other pipelines name, which are in `kept`. Where it fails
+    before that, the new ones go; what could not be removed is named in `changed`, or in a note of
+    the error. `alias` is whose index must hold the field. `private` lets connectors call private
+    addresses. Raises `ConfigError`, `ReleaseError`, `ClusterError`.
     """
     require_plugins(client)
     if alias is not None:
@@ -124,8 +127,8 @@ def push_pipeline(
         if left := made.names:
             error.add_note(_left(left))
         raise
-    _remove_others(client, stock, model, changed)
-    return Pushed(stock.name, stock.versioned_name, tuple(changed))
+    kept = _remove_others(client, stock, model, changed)
+    return Pushed(stock.name, stock.versioned_name, tuple(changed), kept=tuple(kept))
 
 
 def require_plugins(client: OpenSearch) -> None:
@@ -217,12 +220,31 @@ def _model(client: OpenSearch, stock: StockRerank, changed: list[str], made: _Ma
 
 def _remove_others(
     client: OpenSearch, stock: StockRerank, model: ml.Model, changed: list[str]
-) -> None:
+) -> list[str]:
+    """Removes what no pipeline names any more; a line for each that stays."""
+    pipelines = read_pipelines(client)
+    connectors, kept = {model.connector_id}, []
     for other in ml.models(client, stock.name):
-        if other.id != model.id:
-            ml.remove_model(client, other)
-            changed.append(f"removed model {other.name} {other.id}")
+        if other.id == model.id:
+            continue
+        if users := [name for name, body in pipelines.items() if other.id in _models_of(body)]:
+            connectors.add(other.connector_id)
+            kept.append(
+                f"kept model {other.name} {other.id}: by it reranks {', '.join(sorted(users))}"
+            )
+            continue
+        ml.remove_model(client, other)
+        changed.append(f"removed model {other.name} {other.id}")
     for connector_id, name in ml.connectors(client, stock.name).items():
-        if connector_id != model.connector_id:
+        if connector_id not in connectors:
             ml.remove_connector(client, connector_id)
             changed.append(f"removed connector {name} {connector_id}")
+    return kept
+
+
+def _models_of(part: Any) -> set[str]:
+    """Ids of models that a pipeline names, in whatever processor."""
+    if isinstance(part, Mapping):
+        own = {str(part["model_id"])} if "model_id" in part else set()
+        return own.union(*map(_models_of, part.values()))
+    return set().union(*map(_models_of, part)) if isinstance(part, list) else set()
