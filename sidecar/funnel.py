@@ -88,6 +88,7 @@ class Funnel:
             "degraded": [reason.name for reason in dict.fromkeys(run.degraded)],
             "reranker": ranking.model.model.hash if ranking.model else "",
             "fallback": found.fallback,
+            "facets": {name: list(counts) for name, counts in found.lexical.facets.items()},
         }
         rest = tuple(arranged[page_size:])
         token = ""
@@ -126,7 +127,7 @@ class Funnel:
         try:
             with run.stages.timed("retrieve"):
                 sources = await self._retriever.by_keys(run, resolved, [hit.id for hit in page])
-                facets = await self._retriever.count_facets(run, resolved) if run.facets else {}
+                facets = await self._facets(run, resolved, about["facets"])
         except IndexGoneError as gone:
             raise InputError(
                 "page_token", "is of an index that is gone; begin at the first page"
@@ -141,7 +142,9 @@ class Funnel:
             total_is_exact=about["exact"],
             facets=facets,
             next_page_token=token,
-            degraded=tuple(Degraded[name] for name in about["degraded"]),
+            degraded=tuple(
+                dict.fromkeys([*(Degraded[name] for name in about["degraded"]), *run.degraded])
+            ),
             scored=about["scored"],
             ranking=NOTHING_RANKED,
             index=resolved.index,
@@ -151,6 +154,14 @@ class Funnel:
             plan=None,
             fallback=about["fallback"],
         )
+
+    async def _facets(
+        self, run: SearchRun, resolved: Resolved, counted: Mapping[str, Any]
+    ) -> Mapping[str, Sequence[tuple[str, int]]]:
+        """The first page's counts; counted now where it was not asked for them."""
+        if run.facets.keys() <= counted.keys():
+            return {name: counted[name] for name in run.facets}
+        return await self._retriever.count_facets(run, resolved)
 
     def _profile(self, name: str, caller: Caller) -> Profile:
         # Its right first: whether a profile is there is for nobody else to know.

@@ -140,6 +140,7 @@ class LegMaker:
         here = f"{features.engine} {features.version}"
         for stands, why in (
             (profile.native_fusion == "never", "the profile says never"),
+            (bool(features.refuses), f"{here} refuses to fuse: {features.refuses}"),
             (not features.hybrid, f"{here} lacks {features.needs['hybrid']}"),
             (len(profile.legs) < len(("lexical", "vector")), "there is one leg"),
             ("vector" not in self.values, "the vector leg does not run"),

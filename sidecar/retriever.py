@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -93,14 +93,24 @@ class Retriever:
         maker = await self._maker(run, resolved, vector)
         plan = maker.first_stage()
         with run.stages.timed("retrieve"):
-            answers = await self._ask(run, resolved, plan.calls)
+            try:
+                answers = await self._ask(run, resolved, plan.calls)
+            except ClusterRefused as refusal:
+                # A licence that ran out is seen by asking alone.
+                if not plan.native or refusal.status not in _FORBIDDEN:
+                    raise
+                self._note_refusal(maker.features, refusal)
+                maker = await self._maker(run, resolved, vector)
+                plan = maker.first_stage()
+                answers = await self._ask(run, resolved, plan.calls)
         with run.stages.timed("fuse"):
             fused = _fuse(answers, run.profile, native=plan.native)
         lexical = answers.get(HYBRID if plan.native else "lexical")
         fallback = ""
         if not fused and run.profile.zero_results and ZERO_RESULTS in resolved.release.templates:
             with run.stages.timed("fallback"):
-                found = await self._zero_results(run, resolved, maker)
+                call = maker.call(ZERO_RESULTS, ZERO_RESULTS)
+                found = await self._extra(run, resolved, ZERO_RESULTS, call)
             if found:
                 fallback, answers = ZERO_RESULTS, found
                 fused = _fuse(answers, run.profile, native=True)
@@ -122,18 +132,6 @@ class Retriever:
             _log.warning("leg failed", leg=leg, error=type(error).__name__)
             run.degrade(Degraded.LEG_FAILED, error)
         return retrieved.answers
-
-    async def _zero_results(
-        self, run: SearchRun, resolved: Resolved, maker: LegMaker
-    ) -> Mapping[str, LegAnswer]:
-        """What is found where the legs found nothing; empty where that fails: it was an extra."""
-        calls = {ZERO_RESULTS: maker.call(ZERO_RESULTS, ZERO_RESULTS)}
-        try:
-            return await self._ask(run, resolved, calls)
-        except (ClusterError, DeadlineError) as error:
-            _log.warning("leg failed", leg=ZERO_RESULTS, error=type(error).__name__)
-            run.degrade(Degraded.LEG_FAILED, error)
-        return {}
 
     async def _pinned(
         self, run: SearchRun, resolved: Resolved, keys: Sequence[str]
@@ -175,6 +173,13 @@ class Retriever:
                 features = Features("opensearch", "unknown", frozenset({"lang-mustache"}))
             self._known = (time.monotonic(), features)
         return features
+
+    def _note_refusal(self, features: Features, refusal: ClusterRefused) -> None:
+        """The cluster is asked to fuse again once what it can do is asked again."""
+        _log.warning("cluster refuses to fuse", error=type(refusal).__name__)
+        # Not in the cluster's words, which may quote this query: it is said to others, too.
+        why = f"it answered {refusal.status}, as without a licence"
+        self._known = (self._known[0], replace(features, refuses=why))
 
     async def _embed(
         self, run: SearchRun, resolved: Resolved
@@ -228,11 +233,22 @@ class Retriever:
     async def count_facets(
         self, run: SearchRun, resolved: Resolved
     ) -> Mapping[str, Sequence[tuple[str, int]]]:
-        """As the first page counted them: by the lexical leg."""
+        """Of the lexical leg's matches; none where that fails: the page is there without."""
         maker = await self._maker(run, resolved, None)
         call = maker.call("lexical", run.profile.template("lexical"), size=0)
-        found = await self._search(run, resolved, {"lexical": call})
-        return found.answers["lexical"].facets
+        found = await self._extra(run, resolved, "lexical", call)
+        return found["lexical"].facets if found else {}
+
+    async def _extra(
+        self, run: SearchRun, resolved: Resolved, leg: str, call: LegCall
+    ) -> Mapping[str, LegAnswer]:
+        """One leg's answer; empty where it fails: the search has an answer without it."""
+        try:
+            return await self._ask(run, resolved, {leg: call})
+        except (ClusterError, DeadlineError) as error:
+            _log.warning("leg failed", leg=leg, error=type(error).__name__)
+            run.degrade(Degraded.LEG_FAILED, error)
+        return {}
 
     async def _search(
         self, run: SearchRun, resolved: Resolved, calls: Mapping[str, LegCall]

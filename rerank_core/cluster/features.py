@@ -25,6 +25,8 @@ class Features:
     version: str
     parts: frozenset[str]
     """Names of plugins and modules."""
+    refuses: str = ""
+    """Why it does not fuse though it has the part, such as its licence; known once it was asked."""
 
     @property
     def stores_templates(self) -> bool:
@@ -34,7 +36,7 @@ class Features:
     @property
     def hybrid(self) -> bool:
         """It fuses legs itself: OpenSearch by neural-search, Elasticsearch by its RRF retriever."""
-        return self.needs["hybrid"] in self.parts
+        return self.needs["hybrid"] in self.parts and not self.refuses
 
     @property
     def native_pipelines(self) -> bool:

@@ -293,6 +293,25 @@ def test_pages_agree_across_servers(client: RerankClient, shop: Shop, tmp_path: 
     assert second.rerank_model == third.rerank_model == first.rerank_model
 
 
+def test_counts_of_a_further_page_that_fail_are_said(shop: Shop, tmp_path: Path) -> None:
+    """Page 1 was not asked for them, and the page's products stand; strict raises it."""
+
+    def choose(request: Request, _: int) -> Fault | None:
+        return Fault(status=503) if b'"size": 0' in request.body else None
+
+    with (
+        FaultProxy(shop.cluster.url, choose).running() as proxy,
+        serving(shop, tmp_path / "run", url=proxy.url) as client,
+    ):
+        first = client.search("shop", "drill")
+        token = first.next_page_token
+        second = client.search("shop", "drill", facets=["brand"], page_token=token)
+        assert (len(second.hits), second.facets, second.degraded) == (2, {}, ("LEG_FAILED",))
+        with pytest.raises(UnavailableError):
+            client.search("shop", "drill", facets=["brand"], page_token=token, strict=True)
+        assert client.search("shop", "drill", page_token=token).degraded == ()
+
+
 def test_a_server_whose_page_tokens_are_its_own_says_so(shop: Shop, tmp_path: Path) -> None:
     """Once, in its log; one with a key does not."""
     for key in ("", "shared"):

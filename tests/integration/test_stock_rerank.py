@@ -191,6 +191,28 @@ def test_a_change_is_tried_beside_the_old_one_which_then_goes(stack, push):
     assert list(ml.connectors(stack.client, "rerank").values()) == [changed.model]
 
 
+def test_a_model_that_another_pipeline_names_stays(stack, push):
+    """With its connector, and it is said; it goes once nobody reranks by it."""
+    push(read_timeout_s=30)
+    client = stack.client
+    [old] = ml.models(client, "rerank")
+    body = client.transport.perform_request("GET", "/_search/pipeline/rerank")["rerank"]
+    client.transport.perform_request("PUT", "/_search/pipeline/theirs", body=body)
+    try:
+        for _ in range(2):
+            pushed = push(read_timeout_s=32)
+            assert pushed.kept == (f"kept model {old.name} {old.id}: by it reranks theirs",)
+            assert pushed.kept[0] in pushed.lines()
+        assert len(stack.search("drill", "theirs")) == len(PRODUCTS)
+        assert old.id in {model.id for model in ml.models(client, "rerank")}
+    finally:
+        client.transport.perform_request("DELETE", "/_search/pipeline/theirs")
+    pushed = push(read_timeout_s=32)
+    assert f"removed model {old.name} {old.id}" in pushed.changed
+    assert pushed.kept == ()
+    assert len(ml.connectors(client, "rerank")) == 1
+
+
 def test_a_sidecar_that_does_not_answer_leaves_the_pipeline_as_it_is(stack, push, sidecar):
     """Unless it is said that it is not there yet; then searches are in first-stage order."""
     push()
@@ -392,6 +414,7 @@ depth = 50
 legs = {{ lexical = 1.0, vector = 1.0 }}
 fusion = "{method}"
 native_fusion = "{native}"
+facets.brand = {{ field = "brand.keyword" }}
 """
 
 
@@ -411,6 +434,13 @@ def test_search_lets_the_cluster_fuse_and_says_what_brings_a_lost_pipeline_back(
         with _fusing(shop, tmp_path / "native", "auto") as client:
             for method, order in own.items():
                 assert _order(client, method, "native") == order
+            first = client.search("rrf", "drill", page_size=2, facets=["brand"])
+            second = client.search(
+                "rrf", "drill", facets=["brand"], page_token=first.next_page_token
+            )
+            # Both legs' matches, as the fusion counted them: the lexical leg alone has three.
+            assert second.facets == first.facets
+            assert sum(first.facets["brand"].values()) > 3
             path = "/_search/pipeline/rerank-sidecar-rrf"
             stack.client.transport.perform_request("DELETE", path)
             with pytest.raises(PreconditionError, match="rerank-sidecar-rrf") as lost:
@@ -428,11 +458,44 @@ def test_search_lets_the_cluster_fuse_and_says_what_brings_a_lost_pipeline_back(
         shop.delete(index)
 
 
-def _fusing(shop, folder, native: str):
-    profiles = (
-        _FUSED.format(method=method, alias="fused", native=native) for method in ("rrf", "minmax")
+def test_a_cluster_that_refuses_to_fuse_is_not_asked_again_and_the_sidecar_fuses(
+    stack, cross, tmp_path
+):
+    """As Elasticsearch does without its licence: 403 of the native call, and no search is lost."""
+    shop = Shop(
+        ClusterSettings(stack.url, timeout_s=60),
+        "unlicensed",
+        cross,
+        make_bi_encoder(tmp_path / "bi"),
+        tmp_path,
     )
-    return serving(shop, folder, alias="fused", extra="".join(profiles))
+    index = shop.build("unlicensed")
+
+    def choose(request, _):
+        return Fault(status=403) if "search_pipeline=" in request.path else None
+
+    try:
+        with (
+            FaultProxy(stack.url, choose).running() as proxy,
+            _fusing(shop, tmp_path / "run", "auto", url=proxy.url) as client,
+        ):
+            for _ in range(2):
+                found = client.search("rrf", "cordless drill", explain=True)
+                assert found.plan.fusion.startswith("own rrf: opensearch 2.19.1 refuses to fuse: ")
+                assert "403" in found.plan.fusion
+                assert found.degraded == ()
+                assert len(found.hits) == len(CATALOGUE)
+            assert proxy.faults == 1
+    finally:
+        shop.delete(index)
+
+
+def _fusing(shop, folder, native: str, url: str = ""):
+    profiles = (
+        _FUSED.format(method=method, alias=shop.alias, native=native)
+        for method in ("rrf", "minmax")
+    )
+    return serving(shop, folder, url=url, extra="".join(profiles))
 
 
 def _order(client, method: str, who: str) -> list[tuple[str, int]]:
