@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from index_builder.trials import compare
 from rerank_core.cluster.alias import check_alias
-from rerank_core.cluster.release import Release, read_release
+from rerank_core.cluster.release import Release, TemplateSource, read_release
+from rerank_core.cluster.templates import load_templates
 from rerank_core.errors import ConfigError, ReleaseError
 from tests.release_records import RECORD
 
@@ -77,3 +80,22 @@ def test_wildcards_lists_and_odd_names_cannot(alias: str) -> None:
     """They would resolve to what nobody meant."""
     with pytest.raises(ConfigError, match="lower-case letters"):
         check_alias(alias)
+
+
+def test_a_template_under_an_id_of_an_earlier_version_is_the_same() -> None:
+    """That was a hash of the source alone; what is kept under it decides, and a default counts."""
+    [live] = [one for one in load_templates() if one.name == "lexical-boosted"]
+    old = "lexical-boosted@0123456789ab"
+    release = replace(
+        RELEASE, templates={live.name: old}, sources={old: TemplateSource(live.source, live.schema)}
+    )
+    assert [found.state for found in compare("shop-1", release, [live])] == ["same"]
+
+    slop = {**live.declared["phrase_slop"], "default": 2}
+    schema = {**live.schema, "properties": {**live.declared, "phrase_slop": slop}}
+    [found] = compare("shop-1", release, [replace(live, schema=schema)])
+    assert found.state == "changed"
+    assert [line for line in found.diff if line[:1] in "+-"][2:] == [
+        '-      "default": 0,',
+        '+      "default": 2,',
+    ]
