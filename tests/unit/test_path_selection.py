@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from rerank_core.artifact import open_artifact
 from rerank_core.engine import load_bi_encoder, load_cross_encoder, native_library
+from rerank_core.engine.onnx_path import OnnxPath
 from rerank_core.engine.selection import (
     CHOICE_VARIABLE,
     EncoderSource,
@@ -97,9 +99,39 @@ def test_weights_that_overflow_are_refused_on_every_path(choice):
 
 
 def test_relative_error_by_hand():
-    """Of 3 and 4 by 0 and 5: sqrt(5) over 5; NaN stays NaN."""
-    assert relative_error(np.array([5.0, 5.0]), np.array([3.0, 4.0])) == pytest.approx(5**0.5 / 5)
-    assert np.isnan(relative_error(np.array([np.nan, 5.0]), np.array([3.0, 4.0])))
+    """Of 3 and 4, which are .5 off their mean, by 2 and 1: sqrt(2.5) over .5; NaN stays NaN."""
+    wanted = np.array([[3.0], [4.0]])
+    assert relative_error(np.array([[5.0], [5.0]]), wanted) == pytest.approx(2.5**0.5 / 0.5)
+    assert np.isnan(relative_error(np.array([[np.nan], [5.0]]), wanted))
+
+
+def test_the_longest_row_that_is_served_is_in_the_sample(monkeypatch):
+    """And none is longer than the encoder reads."""
+    seen = []
+    compute = OnnxPath.forward
+
+    def logged(self, tokens):
+        seen.extend(tokens.lengths)
+        return compute(self, tokens)
+
+    monkeypatch.setattr(OnnxPath, "forward", logged)
+    select_path(replace(source(), most_tokens=300), "onnxruntime")
+    assert max(seen) == 300
+    select_path(replace(source(), most_tokens=900), "onnxruntime")
+    assert max(seen) == SHAPE.positions
+
+
+def test_what_all_rows_share_hides_no_error():
+    """The mean for every row is off by all of the spread, however large the mean is."""
+    wanted = np.array([[1000.0, -7.0], [1001.0, -9.0], [1005.0, -5.0]])
+    assert relative_error(np.broadcast_to(wanted.mean(axis=0), (3, 2)), wanted) == pytest.approx(1)
+
+
+def test_outputs_that_are_all_equal_are_held_to_their_size():
+    """A classifier of zeros gives its bias: last bits of fp32 are no error of a path."""
+    wanted = np.full((3, 1), 2.0)
+    assert relative_error(wanted * (1 + 1e-7), wanted) == pytest.approx(1e-3)
+    assert relative_error(wanted * 0, wanted * 0) == 0
 
 
 def test_the_environment_chooses(monkeypatch):
