@@ -20,7 +20,7 @@ from rerank_core.cluster.dialect import Dialect, detect
 from rerank_core.cluster.failures import cluster_errors
 from rerank_core.cluster.features import Features, find_features
 from rerank_core.cluster.templates import Template, load_templates
-from rerank_core.engine import BiEncoder, load_bi_encoder
+from rerank_core.engine import BiEncoder, load_bi_encoder, tell
 from rerank_core.errors import ArtifactError, ClusterRefused, ConfigError
 from rerank_core.hashing import hash_json
 
@@ -111,7 +111,7 @@ def prepare(plan: Plan, client: OpenSearch, source: Input | None = None) -> Prep
             f"{found.name} cannot be read twice, and to find a key's last row takes that; give a "
             "file, or --duplicates refuse"
         )
-    encoder = load_bi_encoder(open_named(plan.encoder))
+    encoder = open_encoder(plan.encoder)
     lacking = _lacking_filters(client)
     if schema.synonyms and not _has_filter(client, SYNONYMS, synonyms=["a, b"]):
         raise ConfigError(
@@ -127,6 +127,13 @@ def prepare(plan: Plan, client: OpenSearch, source: Input | None = None) -> Prep
         if not features.lacks(template)
     )
     return Prepared(found, dialect, encoder, reranker, schema, body, features, templates, lacking)
+
+
+def open_encoder(name_or_path: str) -> BiEncoder:
+    """The bi-encoder; a fallback to another numeric path is told. Raises `ArtifactError`."""
+    encoder = load_bi_encoder(open_named(name_or_path))
+    tell(encoder)
+    return encoder
 
 
 def _lacking_filters(client: OpenSearch) -> tuple[str, ...]:

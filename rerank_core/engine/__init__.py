@@ -10,6 +10,7 @@ from rerank_core.engine.model import (
     Product,
     load_bi_encoder,
     load_cross_encoder,
+    tell,
 )
 from rerank_core.engine.path import parts
 from rerank_core.engine.queue import Priority
@@ -37,5 +38,6 @@ __all__ = [
     "makespan_ms",
     "parts",
     "path_choice",
+    "tell",
     "usable_cores",
 ]

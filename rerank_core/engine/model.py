@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -16,6 +17,8 @@ from rerank_core.engine.selection import PathChoice, chosen_path, load_path
 from rerank_core.engine.shape import BertShape, check_output, read_pooling, read_shape
 from rerank_core.errors import ArtifactError
 from rerank_core.text import PackedTokens, TextEncoder
+
+_log = logging.getLogger(__name__)
 
 # Tables of embeddings are made longer than their vocabulary, to a multiple of 8, 64 or 128.
 _VOCABULARY_PADDING = 128
@@ -94,6 +97,17 @@ class BiEncoder(Model):
     def compose(self, texts: Sequence[str]) -> PackedTokens:
         """One row a text."""
         return self.text.texts(texts)
+
+
+def tell(model: Model) -> None:
+    """Logs how a model computes: a warning, which goes to stderr, where that was not wanted.
+
+    For programs without a log of their own; the sidecar writes the same into its own.
+    """
+    level = logging.WARNING if model.path_fallback else logging.INFO
+    _log.log(
+        level, "model %s computes on %s: %s", model.name, model.numeric_path, model.path_reason
+    )
 
 
 def log_odds(outputs: npt.NDArray[np.float32], index: int) -> npt.NDArray[np.float32]:
