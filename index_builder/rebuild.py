@@ -310,6 +310,8 @@ class _Rebuild:
             index=self._job.index,
             replaced=before if swapped else None,
             swapped=swapped,
+            numeric_path=self._prepared.encoder.numeric_path,
+            path_reason=self._prepared.encoder.path_reason,
             documents=documents,
             rejected=rejects.count,
             rejects_file=str(rejects.path) if rejects.count else None,

@@ -21,6 +21,10 @@ class Report:
     """The index that the alias stood for; it stays on the cluster."""
     swapped: bool
     """False where a gate failed: the alias is where it was."""
+    numeric_path: str
+    """What computed the vectors: search must ask with vectors of a path that agrees."""
+    path_reason: str
+    """Why that one."""
     documents: int
     rejected: int
     rejects_file: str | None
@@ -54,6 +58,7 @@ class Report:
         cpu = f"processor: builder {self.builder_cpu_s:.1f} s, cluster {self.cluster_cpu_s:.1f} s"
         lines = [
             f"{self.documents:,} documents: {speed}",
+            f"vectors computed on {self.numeric_path}: {self.path_reason}",
             f"busy, side by side: {stages}",
             f"{cpu}; {self.requests:,} requests, {self.retries:,} retries",
         ]

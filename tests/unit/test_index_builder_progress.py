@@ -74,6 +74,8 @@ def test_the_report_names_what_a_person_must_know() -> None:
         index="products-2",
         replaced="products-1",
         swapped=True,
+        numeric_path="onnxruntime",
+        path_reason="no kernel was built",
         documents=1500,
         rejected=2,
         rejects_file="products-2.rejects.jsonl",
@@ -92,6 +94,7 @@ def test_the_report_names_what_a_person_must_know() -> None:
 
     assert report.lines() == [
         "1,500 documents: 20.0 s, 75 a second",
+        "vectors computed on onnxruntime: no kernel was built",
         "busy, side by side: read 1.0 s (5%), encode 18.0 s (90%), write 5.0 s (25%)",
         "processor: builder 30.0 s, cluster 6.0 s; 4 requests, 3 retries",
         "2 rows rejected, with reasons: products-2.rejects.jsonl",
