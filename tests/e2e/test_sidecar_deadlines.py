@@ -241,5 +241,5 @@ def test_weights_that_give_no_number_are_refused_at_load(tmp_path):
     weights = load_file(folder / "model.safetensors")
     weights["classifier.weight"] *= 3e38
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
-    with Engine(workers=1) as engine, pytest.raises(ArtifactError, match=r"classifier\.weight holds"):
+    with Engine(workers=1) as engine, pytest.raises(ArtifactError, match="weight holds"):
         load_models(ModelSettings(reranker=str(folder)), engine)
