@@ -23,6 +23,7 @@ from distillation.pipeline.recipe import Pool, Recipe, Student
 from distillation.pipeline.split import Material, do_split, fingerprint
 from distillation.pipeline.stage import Finished, Order, do, is_done, open_stage, write_json
 from distillation.pipeline.student import do_student
+from distillation.teachers.contract import Teacher
 from rerank_core import records
 from rerank_core.artifact import named_folder
 from rerank_core.cluster.settings import ClusterSettings
@@ -143,13 +144,14 @@ def member_order(member: members.Member, place: Place, done: Mapping[str, Finish
     return Order("member", settings, {"split": done["split"]})
 
 
-def members_of(recipe: Recipe, teacher: Finished) -> list[Finished]:
-    """The stages that a finished teacher is the mean of."""
+def teacher_of(recipe: Recipe, place: Place, teacher: Finished) -> Teacher:
+    """A finished teacher, ready to be asked; of the members' stages that it was made of."""
     folders = [one["folder"] for name, one in teacher.manifest["inputs"].items() if name != "split"]
-    return [
+    stages = [
         open_stage(teacher.folder.parent / folder)
         for folder in folders[: len(recipe.teacher.members)]
     ]
+    return teachers.open_teacher(recipe.teacher, teacher, stages, place.data)
 
 
 def pool_stage(
@@ -182,8 +184,7 @@ def _labels(
     labelling: Labelling,
 ) -> Finished:
     def work(folder: Path) -> dict[str, Any]:
-        found = members_of(recipe, done["teacher"])
-        teacher = teachers.open_teacher(recipe.teacher, done["teacher"], found, place.data)
+        teacher = teacher_of(recipe, place, done["teacher"])
         return do_labels(recipe.labels, done["pool"], teacher, material, labelling, folder, show)
 
     inputs = {name: done[name] for name in ("split", "teacher", "pool")}
@@ -232,10 +233,7 @@ def _evaluate(
     labelling: Labelling,
 ) -> Finished:
     def work(folder: Path) -> dict[str, Any]:
-        teacher = None
-        if "teacher" in done:
-            found = members_of(recipe, done["teacher"])
-            teacher = teachers.open_teacher(recipe.teacher, done["teacher"], found, place.data)
+        teacher = teacher_of(recipe, place, done["teacher"]) if "teacher" in done else None
         return do_evaluate(recipe, material, done, teacher, labelling.answers, folder, show)
 
     settings = {"report": recipe.report, "student": records.to_json(recipe.student)}

@@ -15,7 +15,7 @@ from distillation.pipeline.evaluate import student_run
 from distillation.pipeline.recipe import Recipe, read_recipe
 from distillation.pipeline.split import Material, fingerprint
 from distillation.pipeline.stage import Finished
-from distillation.ranking import Run, teacher_run
+from distillation.ranking import Run, asked_directly, teacher_run
 from distillation.study.plan import ROLES, Plan, Role
 from distillation.study.shelf import Shelf
 from distillation.teachers.cosine import CosineTeacher
@@ -93,8 +93,9 @@ def do_teacher(recipe: Recipe, place: pipeline.Place, shelf: Shelf, show: Consol
         return
     done = pipeline.run(recipe, place, show, until="teacher")
     material = Material(done["split"], place.data)
-    members = pipeline.members_of(recipe, done["teacher"])
-    teacher = teachers.open_teacher(recipe.teacher, done["teacher"], members, place.data)
+    teacher = pipeline.teacher_of(recipe, place, done["teacher"])
+    # Under the cap, and kept: what a kill leaves is not asked again.
+    asks = {TEACHER: pipeline.labelling_of(recipe, place, show).answers, COSINE: asked_directly}
     floor = CosineTeacher("minilm", recipe.student.text)
     for name, one in ((TEACHER, teacher), (COSINE, floor)):
         runs: dict[Role, Run] = {}
@@ -103,7 +104,7 @@ def do_teacher(recipe: Recipe, place: pipeline.Place, shelf: Shelf, show: Consol
                 runs[role] = read_run(done["teacher"].folder / teachers.SELECT)
                 continue
             judged = material.judgments(role)
-            runs[role] = teacher_run(one, judged, material.queries, material.products)
+            runs[role] = teacher_run(one, judged, material.queries, material.products, asks[name])
         shelf.keep(name, decided, runs, _facts(done))
 
 
