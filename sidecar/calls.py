@@ -150,6 +150,8 @@ async def _whole(messages: AsyncIterator[bytes], room: Room, request_s: float) -
     with ExitStack() as held:
 
         def slow() -> None:
+            if patience.expired():  # of a `request_s` as short: it has been told so
+                return
             try:
                 held.enter_context(room.slowly())
             except OverloadError as error:
