@@ -26,6 +26,17 @@ class SmallModels:
     cross_encoder: Path
 
 
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Small products gain nothing from torch's threads, which wait for each other on busy cores."""
+    import torch  # noqa: PLC0415  most tests here need none
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def small_models(tmp_path_factory: pytest.TempPathFactory) -> SmallModels:
     """One pair for all tests that build indexes."""

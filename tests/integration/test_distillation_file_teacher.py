@@ -7,7 +7,6 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
-import torch
 from rich.console import Console
 
 from distillation.pipeline.recipe import read_recipe
@@ -18,7 +17,10 @@ from rerank_core.measures import read_run
 from rerank_core.text import ProductTextRecipe
 from tests.tiny_shop import TEXT, write_tiny_shop
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.usefixtures("one_thread"),
+]
 FILE = f"""
 [[teacher.members]]
 kind = "file"
@@ -47,15 +49,6 @@ COSINE = f"""
 kind = "cosine"
 {TEXT}
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Small products gain nothing from threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import math
 import grpc
 import pyarrow.parquet as pq
 import pytest
-import torch
 from rich.console import Console
 
 from distillation.pipeline.recipe import read_recipe
@@ -23,7 +22,10 @@ from rerank_proto.rerank.v1 import rerank_pb2_grpc as pb_grpc
 from tests.sidecar_process import PATIENCE_S, running
 from tests.tiny_shop import TEXT, write_tiny_shop
 
-pytestmark = pytest.mark.timeout(900)  # all eight stages, for the first test that asks
+pytestmark = [
+    pytest.mark.timeout(900),  # all eight stages, for the first test that asks
+    pytest.mark.usefixtures("one_thread"),
+]
 RECIPE = """
 extends = "shop.toml"
 report = true
@@ -51,15 +53,6 @@ licence_file = "LICENCE"
 [publish.licence]
 name = "none"
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Small products gain nothing from threads, which wait for each other on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
