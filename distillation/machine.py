@@ -11,11 +11,18 @@ import torch
 
 from distillation.precision import in_bfloat16
 
-_LIBRARIES = ("torch", "transformers", "sentence-transformers", "tokenizers", "numpy")
+_LIBRARIES = (
+    "rerank-sidecar",
+    "torch",
+    "transformers",
+    "sentence-transformers",
+    "tokenizers",
+    "numpy",
+)
 
 
 def environment() -> dict[str, Any]:
-    """Library versions and processor, for the record."""
+    """Versions of this project and its libraries, and the processor, for the record."""
     return {
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in _LIBRARIES},

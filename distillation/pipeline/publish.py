@@ -33,6 +33,7 @@ from rerank_core.errors import ConfigError
 from rerank_core.measures import ndcg
 
 MODEL = "model"
+_STAGED = "staged"
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
@@ -54,8 +55,30 @@ def do_publish(
     if terms is None:
         raise ConfigError("publish: the recipe has no [publish]")
     shutil.rmtree(folder / MODEL, ignore_errors=True)
-    _write_weights(recipe, done["student"], folder / MODEL)
-    artifact = _seal(recipe, terms, done, folder / MODEL)
+    staged = folder / _STAGED
+    shutil.rmtree(staged, ignore_errors=True)
+    try:
+        facts = _judge(recipe, terms, material, done, staged, show, force=force)
+        _write_texts(recipe, terms, beside, done, staged)
+        staged.replace(folder / MODEL)
+    finally:  # a refused student is no folder that can be served
+        shutil.rmtree(staged, ignore_errors=True)
+    return facts
+
+
+def _judge(
+    recipe: Recipe,
+    terms: Publish,
+    material: Material,
+    done: Mapping[str, Finished],
+    folder: Path,
+    show: Console,
+    *,
+    force: bool,
+) -> dict[str, Any]:
+    """Seals the student in `folder`. Raises `ConfigError` where a gate says no."""
+    _write_weights(recipe, done["student"], folder)
+    artifact = _seal(recipe, terms, done, folder)
     exact = load_cross_encoder(artifact, "onnxruntime")
     served = load_cross_encoder(artifact, path_choice("auto"))
     with Engine() as engine:
@@ -81,7 +104,6 @@ def do_publish(
             f"publish: dev-select nDCG@10, sets counting equally, is {overall['student']:.4f}, "
             f"below {overall['shipped']:.4f} of {terms.shipped}; --force publishes it all the same"
         )
-    _write_texts(recipe, terms, beside, done, folder / MODEL)
     return {
         "model_hash": artifact.manifest.model_hash,
         "int8": gate.record(served, verdicts),

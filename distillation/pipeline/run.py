@@ -25,7 +25,7 @@ from distillation.pipeline.stage import Finished, Order, do, is_done, open_stage
 from distillation.pipeline.student import do_student
 from distillation.teachers.contract import Teacher
 from rerank_core import records
-from rerank_core.artifact import named_folder
+from rerank_core.artifact import named_folder, open_named
 from rerank_core.cluster.settings import ClusterSettings
 from rerank_core.errors import ConfigError
 from rerank_core.hashing import hash_json
@@ -246,7 +246,10 @@ def _publish(
 ) -> Finished:
     if recipe.publish is None:
         raise ConfigError("publish: the recipe has no [publish]; give --until evaluate")
-    order = Order("publish", records.to_json(recipe.publish), dict(done))
+    settings = records.to_json(recipe.publish)
+    if recipe.publish.shipped:  # by its name another is shipped tomorrow
+        settings["shipped_hash"] = open_named(recipe.publish.shipped).manifest.model_hash
+    order = Order("publish", settings, dict(done))
     return place.do(
         order,
         lambda folder: do_publish(

@@ -13,7 +13,7 @@ from distillation.pipeline.recipe import read_recipe
 from distillation.pipeline.run import STAGES, Place, run
 from distillation.pipeline.split import Material
 from distillation.pool.shutting import shut_out
-from rerank_core.artifact import open_artifact
+from rerank_core.artifact import open_artifact, open_named
 from rerank_core.engine import Engine, load_cross_encoder
 from rerank_core.errors import ArtifactError, ConfigError
 from rerank_core.measures import BeirFolder, read_run
@@ -200,13 +200,22 @@ def test_more_labels_cost_the_difference_alone(shop, cluster, done):
 
 
 def test_a_student_worse_than_the_one_shipped_is_refused_unless_forced(shop, cluster, done):
-    """Forty steps of two layers are no match for the student that is shipped."""
+    """Forty steps of two layers are no match for the student that is shipped.
+
+    Refused, it leaves no folder that could be served. By its weights, not by its name: where
+    another is shipped under the name, the stage is another.
+    """
     recipe = read_recipe(shop / "recipe.toml", ("publish.shipped=student",))
     show = Console(file=io.StringIO())
     with pytest.raises(ConfigError, match="--force publishes it all the same"):
         run(recipe, Place(shop / "data", shop / "out", cluster, shop), show)
+    sealed = [path.parent for path in (shop / "out").glob("publish-*/**/rerank_manifest.json")]
+    assert sealed == [done["publish"].folder / "model"]
     place = Place(shop / "data", shop / "out", cluster, shop, force=True)
-    assert run(recipe, place, show)["publish"].facts["forced"] is True
+    forced = run(recipe, place, show)["publish"]
+    assert forced.facts["forced"] is True
+    assert forced.manifest["settings"]["shipped_hash"] == open_named("student").manifest.model_hash
+    assert forced.manifest["environment"]["versions"]["rerank-sidecar"]
 
 
 def test_without_a_cluster_bm25_is_named(shop):
