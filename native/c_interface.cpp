@@ -23,7 +23,7 @@ void say(const char* what, char* message, size_t message_bytes) {
 }
 
 // Of what c_interface.h promises beside the sizes of its structures.
-constexpr int kInterface = 1;
+constexpr int kInterface = 2;
 
 }  // namespace
 

@@ -15,10 +15,10 @@ typedef struct {
   float epsilon;  // of the layer normalisations
 } RerankShape;
 
-// y = x W^T + b in int8: a weight is weights[output][input] * scales[output]. Rows and columns
-// are padded with zeros as sizes.h says.
+// y = x W^T + b: a weight is weights[output][input] * scales[output]. Rows and columns are padded
+// with zeros as sizes.h says.
 typedef struct {
-  const int8_t* weights;
+  const void* weights;  // int8, or int16 where the instruction set's name ends so: int16_limit()
   const float* scales;
   const float* bias;
   int32_t outputs, inputs;

@@ -90,7 +90,8 @@ Encoder::Layer Encoder::own(const RerankLayer& given) const {
 void Encoder::forward(const TokenRows& rows, float* outputs, double* stage_seconds) const {
   check(rows);
   if (rows.count == 0) return;
-  std::unique_ptr<Workspace> work = pool_.take(sizes_, head_.scratch_floats(), rows.tokens());
+  std::unique_ptr<Workspace> work = pool_.take(
+      sizes_, kernels_.value_bytes, head_.scratch_floats(), rows.tokens());
   {
     const KernelScope scope(kernels_);
     StageClock clock(stage_seconds);
@@ -166,7 +167,7 @@ void Encoder::run_layer(const Layer& layer, const TokenRows& rows, bool first_to
                         Workspace& work, StageClock& clock) const {
   const int tokens = rows.tokens();
   const int attention = sizes_.attention_columns;
-  const QuantisedRows x = work.hidden_int8.view();
+  const QuantisedRows x = work.rounded_hidden.view();
   quantise(work.hidden.data(), sizes_.columns, tokens, work, x);
   clock.lap(Stage::kQuantising);
   kernels_.dense(x, tokens, layer.key_value.view(), Epilogue::kStore, work.key_value.data(),
@@ -180,7 +181,7 @@ void Encoder::run_layer(const Layer& layer, const TokenRows& rows, bool first_to
   attend(rows, first_tokens, work);
   clock.lap(Stage::kAttention);
 
-  const QuantisedRows context = work.context_int8.view();
+  const QuantisedRows context = work.rounded_context.view();
   quantise(work.context.data(), attention, left, work, context);
   clock.lap(Stage::kQuantising);
   kernels_.dense(context, left, layer.attention_output.view(), Epilogue::kAdd, work.hidden.data(),
@@ -217,18 +218,20 @@ void Encoder::attend(const TokenRows& rows, bool first_tokens, Workspace& work) 
 }
 
 void Encoder::run_ffn(const Layer& layer, int rows, Workspace& work, StageClock& clock) const {
-  const QuantisedRows all = work.hidden_int8.view();
-  const QuantisedRows inner = work.ffn_int8.view();
+  const QuantisedRows all = work.rounded_hidden.view();
+  const QuantisedRows inner = work.rounded_ffn.view();
   for (int begin = 0; begin < rows; begin += kFfnRows) {
     const int count = std::min(kFfnRows, rows - begin);
     const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(begin) * sizes_.columns;
-    const QuantisedRows x{all.values + at, all.scales + begin, all.sums + begin};
+    const QuantisedRows x{all.values + at * kernels_.value_bytes, all.scales + begin,
+                          all.sums + begin};
     kernels_.dense(x, count, layer.ffn_in.view(), Epilogue::kGeluRotated,
                    work.ffn.data(), sizes_.ffn_columns);
     clock.lap(Stage::kFfnIn);
     for (std::ptrdiff_t row = 0; row < count; ++row) {
-      kernels_.quantise(work.ffn.data() + row * sizes_.ffn_columns, sizes_.ffn_columns,
-                        inner.values + row * sizes_.ffn_columns, inner.scales + row,
+      const std::ptrdiff_t first = row * sizes_.ffn_columns;
+      kernels_.quantise(work.ffn.data() + first, sizes_.ffn_columns,
+                        inner.values + first * kernels_.value_bytes, inner.scales + row,
                         inner.sums + row);
     }
     clock.lap(Stage::kQuantising);
@@ -249,13 +252,13 @@ void Encoder::normalise(const Norm& norm, int begin, int end, Workspace& work) c
 }
 
 void Encoder::keep_first_tokens(const TokenRows& rows, Workspace& work) const {
-  const std::ptrdiff_t columns = sizes_.columns;
-  const QuantisedRows x = work.hidden_int8.view();
+  const std::ptrdiff_t columns = sizes_.columns, row_bytes = columns * kernels_.value_bytes;
+  const QuantisedRows x = work.rounded_hidden.view();
   // Forwards: a row is never written before it was read. Row 0 is in its place.
   for (int row = 1; row < rows.count; ++row) {
     const std::ptrdiff_t from = rows.begin(row);
     std::copy_n(work.hidden.data() + from * columns, columns, work.hidden.data() + row * columns);
-    std::copy_n(x.values + from * columns, columns, x.values + row * columns);
+    std::copy_n(x.values + from * row_bytes, row_bytes, x.values + row * row_bytes);
     x.scales[row] = x.scales[from];
     x.sums[row] = x.sums[from];
   }
@@ -264,9 +267,10 @@ void Encoder::keep_first_tokens(const TokenRows& rows, Workspace& work) const {
 void Encoder::quantise(const float* x, int columns, int rows, Workspace& work,
                        const QuantisedRows& out) const {
   float* rotated = work.rotated.data();
+  const std::ptrdiff_t row_bytes = static_cast<std::ptrdiff_t>(columns) * kernels_.value_bytes;
   for (std::ptrdiff_t row = 0; row < rows; ++row) {
     kernels_.rotate(x + row * columns, columns, rotated);
-    kernels_.quantise(rotated, columns, out.values + row * columns, out.scales + row,
+    kernels_.quantise(rotated, columns, out.values + row * row_bytes, out.scales + row,
                       out.sums + row);
   }
 }

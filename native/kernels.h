@@ -1,7 +1,8 @@
 // What an instruction set must bring. Chosen once, called through this table.
 //
-// Every set computes the same numbers: products of int8 are exact, and the float parts go in one
-// order, 16 lanes at a time, with a fused multiply-add wherever the source says one.
+// Every set of int8 computes the same numbers: products are exact, and the float parts go in one
+// order, 16 lanes at a time, with a fused multiply-add wherever the source says one. A set of int16
+// has more steps to round to, and other numbers.
 #pragma once
 
 #include <cstddef>
@@ -9,9 +10,9 @@
 
 namespace rerank {
 
-// Rows of activations, symmetric int8: x = values * scale of the row.
+// Rows of activations, symmetric: x = values * scale of the row.
 struct QuantisedRows {
-  std::int8_t* values;
+  std::byte* values;  // int8 or int16, as Kernels::value_bytes says
   float* scales;
   std::int32_t* sums;  // of each row's values
 };
@@ -74,6 +75,9 @@ constexpr std::size_t attention_scratch_floats(int tokens, int head_columns) {
 struct Kernels {
   const char* name;
 
+  // 1: activations and weights are int8. 2: int16, of which int16_limit() steps are used.
+  int value_bytes;
+
   // How weights are packed: columns of one panel, and what is added to each weight.
   int panel_columns;
   int weight_offset;
@@ -89,8 +93,8 @@ struct Kernels {
   // One row: blocks of kRotated columns times a Hadamard matrix. `out` may be x.
   void (*rotate)(const float* x, int columns, float* out);
 
-  // One row: values = round(x / scale), scale = max |x| / 127.
-  void (*quantise)(const float* x, int columns, std::int8_t* values, float* scale,
+  // One row: values = round(x / scale), scale = max |x| / 127, or / int16_limit(columns).
+  void (*quantise)(const float* x, int columns, std::byte* values, float* scale,
                    std::int32_t* sum);
 
   // One row in place. The columns from `width` on are zero, and stay so where scale and shift are.
@@ -102,7 +106,7 @@ struct Kernels {
   // out[row][column] = sum over k of a[row][k] b[k][column], columns a multiple of 16.
   void (*multiply)(const Operands& operands, int rows, int columns);
 
-  // `steps` times as many int8 products as registers hold, with nothing loaded or stored; returns
+  // `steps` times as many products of values as registers hold, with nothing loaded or stored; returns
   // multiplications and additions done. What `dense` could reach at most.
   double (*peak)(std::int64_t steps);
 
@@ -111,6 +115,7 @@ struct Kernels {
 };
 
 const Kernels& avx2_kernels();
+const Kernels& avx2_int16_kernels();
 const Kernels& avx512_kernels();
 const Kernels& amx_kernels();
 const Kernels& amx_bf16_kernels();  // attention's products in bf16

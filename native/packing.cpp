@@ -10,7 +10,7 @@ namespace rerank {
 PackedDense::PackedDense(const RerankDense& given, int outputs, int inputs, const Kernels& kernels)
     : outputs_(outputs),
       inputs_(inputs),
-      weights_(static_cast<std::size_t>(outputs) * inputs),
+      weights_(static_cast<std::size_t>(outputs) * inputs * kernels.value_bytes),
       scales_(outputs),
       bias_(outputs) {
   if (given.outputs != outputs || given.inputs != inputs) {
@@ -20,15 +20,16 @@ PackedDense::PackedDense(const RerankDense& given, int outputs, int inputs, cons
   }
   std::copy_n(given.scales, outputs, scales_.data());
   std::copy_n(given.bias, outputs, bias_.data());
-  const std::ptrdiff_t depth = inputs;
+  const std::ptrdiff_t depth = static_cast<std::ptrdiff_t>(inputs) * kernels.value_bytes;
+  const auto* given_bytes = static_cast<const std::uint8_t*>(given.weights);
   for (int output = 0; output < outputs; ++output) {
     const int panel = output / kernels.panel_columns * kernels.panel_columns;
     const int columns = std::min(kernels.panel_columns, outputs - panel);
     std::uint8_t* packed = weights_.data() + panel * depth + (output - panel) * 4;
-    const std::int8_t* row = given.weights + output * depth;
-    for (int input = 0; input < inputs; ++input) {
-      packed[static_cast<std::ptrdiff_t>(input / 4) * columns * 4 + input % 4] =
-          static_cast<std::uint8_t>(row[input] + kernels.weight_offset);
+    const std::uint8_t* row = given_bytes + output * depth;
+    for (std::ptrdiff_t byte = 0; byte < depth; ++byte) {
+      packed[byte / 4 * columns * 4 + byte % 4] =
+          static_cast<std::uint8_t>(row[byte] + kernels.weight_offset);
     }
   }
 }

@@ -10,8 +10,8 @@
 namespace rerank {
 
 // A dense layer that owns its packed weights: panels of `panel_columns` outputs (the last one may
-// be narrower), in each panel all outputs' inputs 0..3, then 4..7, and so on, which is what one
-// step of a 4-way dot product takes.
+// be narrower), in each panel all outputs' first 4 bytes, then the next 4, and so on: inputs 0..3
+// of int8 or 0..1 of int16, which is what one step of a dot product takes.
 class PackedDense {
  public:
   PackedDense() = default;

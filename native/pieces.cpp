@@ -33,9 +33,9 @@ RERANK_API int32_t rerank_piece_rotate(const char* set, const float* x, int32_t 
 }
 
 RERANK_API int32_t rerank_piece_quantise(const char* set, const float* x, int32_t columns,
-                                         int8_t* values, float* scale, int32_t* sum) {
+                                         void* values, float* scale, int32_t* sum) {
   return with_kernels(set, [&](const Kernels& kernels) {
-    kernels.quantise(x, columns, values, scale, sum);
+    kernels.quantise(x, columns, static_cast<std::byte*>(values), scale, sum);
   });
 }
 
@@ -48,12 +48,12 @@ RERANK_API int32_t rerank_piece_layer_norm(const char* set, float* x, int32_t wi
 }
 
 // `values` must be readable up to a multiple of 32 rows.
-RERANK_API int32_t rerank_piece_dense(const char* set, int8_t* values, float* scales,
+RERANK_API int32_t rerank_piece_dense(const char* set, void* values, float* scales,
                                       int32_t* sums, int32_t rows, const RerankDense* dense,
                                       int32_t epilogue, float* out, int32_t out_stride) {
   return with_kernels(set, [&](const Kernels& kernels) {
     const rerank::PackedDense packed(*dense, dense->outputs, dense->inputs, kernels);
-    kernels.dense({values, scales, sums}, rows, packed.view(),
+    kernels.dense({static_cast<std::byte*>(values), scales, sums}, rows, packed.view(),
                   static_cast<rerank::Epilogue>(epilogue), out, out_stride);
   });
 }

@@ -18,25 +18,25 @@ namespace rerank {
 // and stay in the second cache until they are quantised.
 constexpr int kFfnRows = 64;
 
-// int8 rows with their scales and sums.
+// Rounded rows with their scales and sums.
 class QuantisedBuffer {
  public:
-  QuantisedBuffer(int rows, int columns)
+  QuantisedBuffer(int rows, std::ptrdiff_t row_bytes)
       // Tiles of AMX read whole blocks of 32 rows.
-      : values_(static_cast<std::size_t>(round_up(rows, 32)) * columns),
+      : values_(static_cast<std::size_t>(round_up(rows, 32)) * row_bytes),
         scales_(rows),
         sums_(rows) {}
 
   QuantisedRows view() const { return {values_.data(), scales_.data(), sums_.data()}; }
 
  private:
-  AlignedBuffer<std::int8_t> values_;
+  AlignedBuffer<std::byte> values_;
   AlignedBuffer<float> scales_;
   AlignedBuffer<std::int32_t> sums_;
 };
 
 struct Workspace {
-  Workspace(const Sizes& sizes, std::size_t head_floats, int most_tokens)
+  Workspace(const Sizes& sizes, int value_bytes, std::size_t head_floats, int most_tokens)
       : tokens(most_tokens),
         hidden(static_cast<std::size_t>(tokens) * sizes.columns),
         query(static_cast<std::size_t>(tokens) * sizes.attention_columns),
@@ -46,20 +46,21 @@ struct Workspace {
         attention(attention_scratch_floats(sizes.positions, sizes.head_columns)),
         head(head_floats),
         rotated(std::max({sizes.columns, sizes.attention_columns, sizes.ffn_columns})),
-        hidden_int8(tokens, sizes.columns),
-        context_int8(tokens, sizes.attention_columns),
-        ffn_int8(kFfnRows, sizes.ffn_columns) {}
+        rounded_hidden(tokens, sizes.columns * value_bytes),
+        rounded_context(tokens, sizes.attention_columns * value_bytes),
+        rounded_ffn(kFfnRows, sizes.ffn_columns * value_bytes) {}
 
   int tokens;
   AlignedBuffer<float> hidden, query, key_value, context, ffn, attention, head, rotated;
-  QuantisedBuffer hidden_int8, context_int8, ffn_int8;
+  QuantisedBuffer rounded_hidden, rounded_context, rounded_ffn;
 };
 
 // As many workspaces as there are calls at once.
 class WorkspacePool {
  public:
   // A workspace for at least so many tokens. Throws std::bad_alloc.
-  std::unique_ptr<Workspace> take(const Sizes& sizes, std::size_t head_floats, int tokens) {
+  std::unique_ptr<Workspace> take(const Sizes& sizes, int value_bytes, std::size_t head_floats,
+                                  int tokens) {
     std::unique_ptr<Workspace> found;
     {
       const std::lock_guard<std::mutex> lock(mutex_);
@@ -70,7 +71,8 @@ class WorkspacePool {
     }
     if (found && found->tokens >= tokens) return found;
     found.reset();  // before the larger one is made, so that both are never there
-    return std::make_unique<Workspace>(sizes, head_floats, round_up(tokens, kTileColumns));
+    return std::make_unique<Workspace>(sizes, value_bytes, head_floats,
+                                       round_up(tokens, kTileColumns));
   }
 
   void give_back(std::unique_ptr<Workspace> workspace) {

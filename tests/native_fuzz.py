@@ -11,15 +11,18 @@ import threading
 from ctypes import byref, c_double, c_float, c_int32, c_int64, c_void_p
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
 from rerank_core.engine import native_library as native
 from rerank_core.engine.native import NativePath
+from rerank_core.engine.native_library import Precision
+from rerank_core.engine.native_weights import int16_limit
 from rerank_core.engine.shape import BertShape
 from rerank_core.errors import ArtifactError, ScoringError
 from rerank_core.text import PackedTokens
-from tests.native_reference import random_weights
+from tests.native_reference import random_weights, runnable_sets
 
 STORE, ADD, GELU_ROTATED = range(3)
 POOLINGS = (None, None, "mean", "cls")
@@ -37,10 +40,10 @@ class Fuzz:
     def __init__(self, library: Path, seed: int) -> None:
         self.path = library
         self.library = native.load_library(library)
-        usable = native.instruction_sets(self.library)
-        emulated = "avx512-vnni" in usable
-        self.sets = usable + ["amx-emulated"] * emulated
-        self.bf16_sets = native.bf16_sets(self.library) + ["amx-emulated-bf16"] * emulated
+        self.by_precision = {
+            precision: runnable_sets(precision, library) for precision in get_args(Precision)
+        }
+        self.sets = self.by_precision["int8"]
         self.random = np.random.default_rng(seed)
 
     def one(self, choices):
@@ -91,14 +94,14 @@ class Fuzz:
         seed, outputs = int(self.random.integers(1000)), int(self.one(OUTPUTS))
         weights = random_weights(shape, seed, outputs=outputs)
         batches = [self.rows(shape) for _ in range(3)]
-        for sets, bf16 in ((self.sets, False), (self.bf16_sets, True)):
+        for precision, sets in self.by_precision.items():
             found = set()
             for name in sets:
                 path = NativePath(
                     weights,
                     shape,
                     pooling,
-                    bf16_attention=bf16,
+                    precision=precision,
                     instruction_set=name,
                     library=self.path,
                 )
@@ -164,9 +167,11 @@ class Fuzz:
 
     def pieces(self) -> None:
         """Each piece on arrays that end where they must be read to and no further."""
-        for name in self.sets + self.bf16_sets:
-            self.pieces_of_rows(name)
-            self.piece_of_products(name)
+        for precision, name in (
+            (precision, name) for precision, sets in self.by_precision.items() for name in sets
+        ):
+            self.pieces_of_rows(name, np.int16 if precision == "int16" else np.int8)
+            self.piece_of_products(name, int16=precision == "int16")
             self.piece_of_attention(name)
 
     def piece_of_attention(self, name: str) -> None:
@@ -178,13 +183,13 @@ class Fuzz:
         self.call(name, "attention", query, queries, key_value, tokens, heads, columns, out)
         assert np.isfinite(out).all()
 
-    def pieces_of_rows(self, name: str) -> None:
+    def pieces_of_rows(self, name: str, kind: type) -> None:
         """What works on one row or one list of numbers."""
         columns = 64 * self.up_to(6)
         x, out = self.floats(columns), np.empty(columns, np.float32)
         self.call(name, "rotate", x, columns, out)
         values, scale, total = (
-            np.empty(columns, np.int8),
+            np.empty(columns, kind),
             np.empty(1, np.float32),
             np.zeros(1, "i4"),
         )
@@ -204,13 +209,14 @@ class Fuzz:
         operations = c_double()
         self.call(name, "peak", c_int64(self.up_to(3)), byref(operations))
 
-    def piece_of_products(self, name: str) -> None:
-        """int8 times int8, at the extremes that sums must hold."""
+    def piece_of_products(self, name: str, *, int16: bool) -> None:
+        """Integers times integers, at the extremes that sums must hold."""
         rows, outputs, inputs = self.up_to(70), 64 * self.up_to(5), 64 * self.up_to(5)
-        most = self.one((1, 127))
-        values = np.zeros((-(-rows // 32) * 32, inputs), np.int8)
+        limit, kind = (int16_limit(inputs), np.int16) if int16 else (127, np.int8)
+        most = self.one((1, limit))
+        values = np.zeros((-(-rows // 32) * 32, inputs), kind)
         values[:rows] = most * self.random.choice([-1, 1], (rows, inputs))
-        weights = (127 * self.random.choice([-1, 1], (outputs, inputs))).astype(np.int8)
+        weights = (limit * self.random.choice([-1, 1], (outputs, inputs))).astype(kind)
         scales, bias = np.ones(outputs, np.float32), self.floats(outputs)
         addresses = (array.ctypes.data for array in (weights, scales, bias))
         dense = native.Dense(*addresses, outputs, inputs)
@@ -252,7 +258,7 @@ def main() -> None:
     for _ in range(int(sys.argv[3])):
         fuzz.encoder()
         fuzz.pieces()
-    print("done", fuzz.sets, fuzz.bf16_sets)  # noqa: T201  what the test reads
+    print("done", fuzz.by_precision)  # noqa: T201  what the test reads
 
 
 if __name__ == "__main__":

@@ -1,26 +1,34 @@
-"""BERT in NumPy: in float64, or with the products in int8 as the native kernel makes them."""
+"""BERT in NumPy: in float64, or with the products in integers as the native kernel makes them."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 from scipy.special import erf
 
-from rerank_core.engine.native_library import bf16_sets, instruction_sets, load_library
-from rerank_core.engine.native_weights import quantise_weight, rotate
+from rerank_core.engine.native_library import Precision, instruction_sets, load_library
+from rerank_core.engine.native_weights import int16_limit, quantise_weight, rotate
 from rerank_core.engine.shape import BertShape
 from rerank_core.text import PackedTokens
 
+_EMULATED: dict[Precision, list[str]] = {
+    "int8": ["amx-emulated"],
+    "int8-bf16": ["amx-emulated-bf16"],
+    "int16": [],
+}
 
-def runnable_sets() -> list[str]:
+
+def runnable_sets(precision: Precision = "int8", library: Path | None = None) -> list[str]:
     """Instruction sets of this machine, and AMX's kernel on emulated tiles where AVX-512 is."""
-    usable = instruction_sets(load_library())
-    return usable + (["amx-emulated"] if "avx512-vnni" in usable else [])
+    found = load_library(library)
+    emulated = _EMULATED[precision] if "avx512-vnni" in instruction_sets(found) else []
+    return instruction_sets(found, precision) + emulated
 
 
-def runnable_bf16_sets() -> list[str]:
-    """The same of those whose attention is in bfloat16."""
-    emulated = "avx512-vnni" in instruction_sets(load_library())
-    return bf16_sets(load_library()) + (["amx-emulated-bf16"] if emulated else [])
+def every_set() -> list[tuple[Precision, str]]:
+    """The same, of all precisions."""
+    return [(precision, name) for precision in _EMULATED for name in runnable_sets(precision)]
 
 
 def random_weights(
@@ -88,21 +96,24 @@ def softmax(x: np.ndarray) -> np.ndarray:
     return share / share.sum(axis=-1, keepdims=True)
 
 
-def int8_product(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """The product x W^T in symmetric int8 of x and W turned: a scale a row, a scale an output."""
+def rounded_product(x: np.ndarray, weight: np.ndarray, *, int16: bool) -> np.ndarray:
+    """The product x W^T in integers of x and W turned: a scale a row, a scale an output."""
     gap = [(0, 0), (0, -x.shape[-1] % 64)]
-    rounded, scales = quantise_weight(rotate(np.pad(np.asarray(weight, np.float32), gap)))
+    turned = rotate(np.pad(np.asarray(weight, np.float32), gap))
+    rounded, scales = quantise_weight(turned, int16=int16)
     x = rotate(np.pad(x, gap)) * 64
-    x_scales = np.maximum(np.abs(x).max(axis=-1, keepdims=True), 1e-30) / 127
+    limit = int16_limit(x.shape[-1]) if int16 else 127
+    x_scales = np.maximum(np.abs(x).max(axis=-1, keepdims=True), 1e-30) / limit
     return (np.rint(x / x_scales) @ rounded.T.astype(np.float64)) * x_scales * scales
 
 
 class Reference:
     """Outputs of rows, one at a time."""
 
-    def __init__(self, weights, shape, pooling=None, *, int8=True) -> None:
+    def __init__(self, weights, shape, pooling=None, precision: Precision | None = "int8") -> None:
+        """With no precision in float64."""
         self.weights, self.shape, self.pooling = weights, shape, pooling
-        self.int8 = int8
+        self.precision = precision
 
     def forward(self, tokens: PackedTokens) -> np.ndarray:
         """Shape ``(rows, columns)``, float64."""
@@ -113,9 +124,9 @@ class Reference:
 
     def _dense(self, x, name):
         weight, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
-        if not self.int8:
+        if self.precision is None:
             return x @ weight.T.astype(np.float64) + bias
-        return int8_product(x, weight) + bias
+        return rounded_product(x, weight, int16=self.precision == "int16") + bias
 
     def _norm(self, x, name):
         scale, shift = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]

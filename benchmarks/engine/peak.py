@@ -57,12 +57,12 @@ class GemmPeak:
             np.matmul(self._left, self._right, out=out)
 
 
-class Int8Peak:
-    """An instruction set's int8 products in registers, nothing loaded or stored."""
+class IntegerPeak:
+    """An instruction set's integer products in registers, nothing loaded or stored."""
 
     def __init__(self, instruction_set: str, threads: int) -> None:
-        self.name = f"{instruction_set} int8"
-        self.detail = "int8 products in registers alone on each core at once"
+        self.name = f"{instruction_set} products"
+        self.detail = "integer products in registers alone on each core at once"
         self._set, self._threads = instruction_set, threads
         self._library = load_library()
         began = time.perf_counter()

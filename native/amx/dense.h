@@ -84,6 +84,7 @@ void dense_strips(const QuantisedRows& rows, int count, const Dense& given, floa
                   std::ptrdiff_t out_stride) {
   Sums sums;
   const std::ptrdiff_t depth = given.inputs;
+  const auto* values = reinterpret_cast<const std::int8_t*>(rows.values);
   for (int column = 0; column < given.outputs; column += kStrip) {
     const std::uint8_t* weights = given.weights + column * depth;
     const int steps = (count + kBlock - 1) / kBlock * (kStrip / kBlock) * (given.inputs / kDepth);
@@ -91,7 +92,7 @@ void dense_strips(const QuantisedRows& rows, int count, const Dense& given, floa
     for (int row = 0; row < count; row += kBlock) {
       const int left = count - row < kBlock ? count - row : kBlock;
       for (int half = 0; half < kStrip; half += kBlock) {
-        multiply_block(rows.values + row * depth, weights + half * depth, given.inputs, left > 16,
+        multiply_block(values + row * depth, weights + half * depth, given.inputs, left > 16,
                        &sums.at[0][half], ahead);
       }
       for (int r = 0; r < left; ++r) {

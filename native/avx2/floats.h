@@ -107,7 +107,7 @@ inline float largest_magnitude(Floats v) {
   return _mm_cvtss_f32(_mm_castsi128_ps(_mm_max_epi32(two, _mm_shuffle_epi32(two, 0xb1))));
 }
 
-// Writes 16 int8, rounded to the nearest (ties to even); returns their sum lane by lane.
+// Writes 16 values, rounded to the nearest (ties to even); returns their sum lane by lane.
 using Counts = __m256i;
 inline Counts no_counts() { return _mm256_setzero_si256(); }
 inline Counts store_sixteen(std::int8_t* to, Floats v, Counts counts) {
@@ -119,7 +119,14 @@ inline Counts store_sixteen(std::int8_t* to, Floats v, Counts counts) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), bytes);
   return _mm256_add_epi32(counts, _mm256_add_epi32(low, high));
 }
-inline Counts store_rounded(std::int8_t* to, Floats a, Floats b, Floats c, Floats d,
+inline Counts store_sixteen(std::int16_t* to, Floats v, Counts counts) {
+  const __m256i low = _mm256_cvtps_epi32(v.low), high = _mm256_cvtps_epi32(v.high);
+  const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xd8);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), words);
+  return _mm256_add_epi32(counts, _mm256_add_epi32(low, high));
+}
+template <typename Value>
+Counts store_rounded(Value* to, Floats a, Floats b, Floats c, Floats d,
                             Counts counts) {
   counts = store_sixteen(to, a, counts);
   counts = store_sixteen(to + 16, b, counts);

@@ -1,27 +1,9 @@
-#include "../kernels.h"
-
-#include "dense.h"
-#include "../generic/attention.h"
-#include "../generic/rotation.h"
-#include "../generic/rows.h"
+#include "table.h"
 
 namespace rerank {
 
 const Kernels& avx2_kernels() {
-  static constexpr Kernels kKernels{"avx2",
-                                    kPanelColumns,
-                                    kWeightOffset,
-                                    nullptr,
-                                    nullptr,
-                                    dense,
-                                    rotate,
-                                    quantise,
-                                    layer_norm,
-                                    attention,
-                                    multiply,
-                                    peak,
-                                    tanh_in_place,
-                                    gelu_in_place};
+  static constexpr Kernels kKernels = avx2_table<Int8>("avx2", quantise);
   return kKernels;
 }
 

@@ -102,8 +102,9 @@ void dense_panels(TileOperands given, int rows, int columns) {
 
 inline void dense(const QuantisedRows& rows, int count, const Dense& given, Epilogue epilogue,
                   float* out, std::ptrdiff_t out_stride) {
-  const TileOperands operands{rows.values,  rows.scales, rows.sums,    given.weights, given.scales,
-                              given.bias,   given.inputs, out,         out_stride};
+  const TileOperands operands{
+      reinterpret_cast<const std::int8_t*>(rows.values), rows.scales, rows.sums, given.weights,
+      given.scales, given.bias, given.inputs, out, out_stride};
   switch (epilogue) {
     case Epilogue::kStore:
       return dense_panels<Epilogue::kStore>(operands, count, given.outputs);

@@ -9,6 +9,7 @@ namespace rerank {
 
 const Kernels& avx512_kernels() {
   static constexpr Kernels kKernels{"avx512-vnni",
+                                    1,
                                     kPanelColumns,
                                     kWeightOffset,
                                     nullptr,

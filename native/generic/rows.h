@@ -40,8 +40,10 @@ inline void layer_norm(float* x, int width, int columns, const float* scale, con
   }
 }
 
-inline void quantise(const float* x, int columns, std::int8_t* values, float* scale,
-                     std::int32_t* row_sum) {
+// Symmetric, to at most `limit` steps on either side.
+template <typename Value>
+void quantise_to(int limit, const float* x, int columns, Value* values, float* scale,
+                 std::int32_t* row_sum) {
   Floats even = all(0.0f), odd = all(0.0f);
   for (int i = 0; i < columns; i += 32) {
     even = larger_magnitude(even, magnitude(load(x + i)));
@@ -52,8 +54,9 @@ inline void quantise(const float* x, int columns, std::int8_t* values, float* sc
   constexpr float kSmallest = 1e-30f;
   const float found = largest_magnitude(larger_magnitude(even, odd));
   const float most = found < kSmallest ? kSmallest : found;
-  *scale = most / 127.0f;
-  const Floats inverse = all(127.0f / most);
+  const float steps = static_cast<float>(limit);
+  *scale = most / steps;
+  const Floats inverse = all(steps / most);
   Counts counts = no_counts();
   const auto scaled = [&](int i) { return times(load(x + i), inverse); };
   for (int i = 0; i < columns; i += 64) {
@@ -61,6 +64,11 @@ inline void quantise(const float* x, int columns, std::int8_t* values, float* sc
                            counts);
   }
   *row_sum = sum(counts);
+}
+
+inline void quantise(const float* x, int columns, std::byte* values, float* scale,
+                     std::int32_t* row_sum) {
+  quantise_to(127, x, columns, reinterpret_cast<std::int8_t*>(values), scale, row_sum);
 }
 
 }  // namespace

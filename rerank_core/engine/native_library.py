@@ -7,14 +7,19 @@ from collections.abc import Callable
 from ctypes import POINTER, Structure, c_char_p, c_float, c_int32, c_size_t, c_void_p
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import rerank_core.engine
 from rerank_core.errors import ArtifactError, ToolMissingError
 
 _NAME = "librerank_native.so"
 # With the sizes of the structures below, what `rerank_interface` in native/c_interface.h tells.
-_INTERFACE = 1
+_INTERFACE = 2
 _MESSAGE_BYTES = 512
+
+Precision = Literal["int8", "int8-bf16", "int16"]
+"""What products are computed in; int8-bf16 computes attention's in bfloat16. Each has scores of its
+own, the same on every instruction set that has it."""
 
 
 class Shape(Structure):
@@ -28,7 +33,7 @@ class Shape(Structure):
 
 
 class Dense(Structure):
-    """int8 weights with a scale and a bias an output."""
+    """int8 or int16 weights with a scale and a bias an output."""
 
     _fields_ = (
         ("weights", c_void_p),
@@ -169,7 +174,7 @@ def profiler(library: ctypes.CDLL) -> tuple[list[str], Callable[..., int]]:
 
 
 def peak_operations(library: ctypes.CDLL, instruction_set: str, steps: int) -> float:
-    """Computes int8 products in registers alone; the multiplications and additions done."""
+    """Computes a set's products in registers alone; the multiplications and additions done."""
     operations = ctypes.c_double()
     piece = library.rerank_piece_peak
     if piece(instruction_set.encode("ascii"), ctypes.c_int64(steps), ctypes.byref(operations)):
@@ -177,21 +182,16 @@ def peak_operations(library: ctypes.CDLL, instruction_set: str, steps: int) -> f
     return operations.value
 
 
-_BF16_SUFFIX = "-bf16"
+def instruction_sets(library: ctypes.CDLL, precision: Precision = "int8") -> list[str]:
+    """Names of what this machine can run in a precision, best first; maybe none."""
+    names = library.rerank_instruction_sets().decode("ascii").split(",")
+    return [name for name in names if name and _precision(name) == precision]
 
 
-def instruction_sets(library: ctypes.CDLL) -> list[str]:
-    """Names of what this machine can run, best first; empty where it can run none."""
-    return [name for name in _usable(library) if not name.endswith(_BF16_SUFFIX)]
-
-
-def bf16_sets(library: ctypes.CDLL) -> list[str]:
-    """The same, of those that compute attention's products in bfloat16."""
-    return [name for name in _usable(library) if name.endswith(_BF16_SUFFIX)]
-
-
-def _usable(library: ctypes.CDLL) -> list[str]:
-    return [name for name in library.rerank_instruction_sets().decode("ascii").split(",") if name]
+def _precision(instruction_set: str) -> Precision:
+    if instruction_set.endswith("-bf16"):
+        return "int8-bf16"
+    return "int16" if instruction_set.endswith("-int16") else "int8"
 
 
 def _find() -> Path:

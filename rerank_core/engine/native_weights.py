@@ -1,8 +1,10 @@
-"""Weights as the native kernel takes them: padded to whole tiles, rotated, int8 an output."""
+"""Weights as the native kernel takes them: padded to whole tiles, rotated, rounded."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +23,18 @@ _VECTOR_FLOATS = 16
 _ROTATED = 64
 
 
-def quantise_weight(weight: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
-    """int8 ``(outputs, inputs)`` and a scale an output, such that weight = int8 * scale."""
+def int16_limit(inputs: int) -> int:
+    """The largest int16 of which a sum of `inputs` products still fits an int32."""
+    return math.isqrt((2**31 - 1) // inputs)
+
+
+def quantise_weight(weight: Floats, *, int16: bool = False) -> tuple[npt.NDArray[Any], Floats]:
+    """int8 or int16 ``(outputs, inputs)`` and a scale an output, so that weight = it * scale."""
+    limit = int16_limit(weight.shape[1]) if int16 else 127
     most = np.abs(weight).max(axis=1)
-    scales = np.where(most > 0, most, 1.0).astype(np.float32) / np.float32(127)
-    rounded = np.rint(weight / scales[:, None])
-    return np.clip(rounded, -127, 127).astype(np.int8), scales
+    scales = np.where(most > 0, most, 1.0).astype(np.float32) / np.float32(limit)
+    rounded = np.clip(np.rint(weight / scales[:, None]), -limit, limit)
+    return rounded.astype(np.int16 if int16 else np.int8), scales
 
 
 def rotate(rows: Floats) -> Floats:
@@ -57,6 +65,8 @@ class PackedModel:
 
     weights: Weights
     shape: BertShape
+    int16: bool = False
+    """Otherwise int8."""
     tables: list[npt.NDArray[np.generic]] = field(default_factory=list)
     """The embeddings, which the library reads in place."""
     copied: list[npt.NDArray[np.generic]] = field(default_factory=list)
@@ -152,7 +162,7 @@ class PackedModel:
         return _pad(flat, _round_up(len(flat), _TILE_COLUMNS))
 
     def _dense(self, weight: Floats, bias: Floats) -> native.Dense:
-        rounded, scales = quantise_weight(rotate(weight))
+        rounded, scales = quantise_weight(rotate(weight), int16=self.int16)
         return native.Dense(
             self._keep(rounded), self._float(scales), self._float(bias), *weight.shape
         )

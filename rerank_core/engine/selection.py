@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank_core.artifact import EXPORTED_NAME, Artifact
-from rerank_core.engine.native import NativePath
+from rerank_core.engine.native import NativePath, best_precision
+from rerank_core.engine.native_library import Precision
 from rerank_core.engine.path import NumericPath
 from rerank_core.engine.plain import plain_outputs
 from rerank_core.engine.shape import BertShape, Pooling
@@ -19,10 +20,21 @@ from rerank_core.engine.weights import WEIGHTS_NAME, Weights, read_weights
 from rerank_core.errors import ArtifactError, ConfigError, SetupError
 from rerank_core.text import PackedTokens
 
-PathChoice = Literal["auto", "native", "native-bf16", "onnxruntime", "onnxruntime-int8", "cuda"]
+PathChoice = Literal[
+    "auto",
+    "native",
+    "native-int8",
+    "native-int16",
+    "native-bf16",
+    "onnxruntime",
+    "onnxruntime-int8",
+    "cuda",
+]
 """auto: the native kernel where it runs and passes its test, ONNX Runtime in fp32 otherwise.
-native-bf16: the kernel with attention's products in bfloat16, on AMX alone.
-Every other word is met or refused."""
+native: the kernel in int16 where the machine has AVX2 alone, otherwise in int8, and no other path.
+native-int8: the same scores on every machine. native-int16: nearer to fp32, slower on VNNI and AMX.
+native-bf16: int8 with attention's products in bfloat16, on AMX alone.
+Every word but auto is met or refused."""
 
 CHOICE_VARIABLE = "RERANK_NUMERIC_PATH"
 
@@ -161,8 +173,16 @@ def _build(source: EncoderSource, weights: Weights, choice: PathChoice) -> tuple
 
         ranges = read_ranges(source.quantisation, shape, source.name)
         return static_int8_path(weights, shape, pooling, ranges), "static int8 on ONNX Runtime"
-    native = NativePath(weights, shape, pooling, bf16_attention=choice == "native-bf16")
+    native = NativePath(weights, shape, pooling, precision=_precision(choice))
     return native, f"native kernel on {native.instruction_set}"
+
+
+def _precision(choice: PathChoice) -> Precision:
+    if choice == "native-bf16":
+        return "int8-bf16"
+    if choice == "native-int8":
+        return "int8"
+    return "int16" if choice == "native-int16" else best_precision()
 
 
 def _tolerated(error: float, what: str) -> float:

@@ -24,13 +24,17 @@ from rerank_core.engine.shape import BertShape
 from tests.native_reference import random_rows, random_weights
 
 library = Path(sys.argv[1])
-print(instruction_sets(load_library(library)))
+sets = {"int8": "avx2", "int16": "avx2-int16"}
+print([instruction_sets(load_library(library), precision) for precision in sets])
 for shape in (BertShape(2, 64, 2, 96, 40, 80, 2, 1e-12), BertShape(1, 40, 5, 33, 40, 80, 2, 1e-12)):
     tokens = random_rows(shape, [1, 9, 33, 80])
     for pooling in (None, "mean", "cls"):
         weights = random_weights(shape, outputs=2)
-        path = NativePath(weights, shape, pooling, instruction_set="avx2", library=library)
-        print(path.forward(tokens).tobytes().hex())
+        for precision, name in sets.items():
+            path = NativePath(
+                weights, shape, pooling, precision=precision, instruction_set=name, library=library
+            )
+            print(path.forward(tokens).tobytes().hex())
 """
 
 
@@ -82,7 +86,7 @@ def test_an_older_processor_runs_the_kernel():
     library = load_library()._name
     here = _python("-c", _SCORE, library)
     there = _python("-c", _SCORE, library, before=(emulator, "-cpu", "Haswell"))
-    assert there.splitlines()[0] == "['avx2']"
+    assert there.splitlines()[0] == "[['avx2'], ['avx2-int16']]"
     assert there.splitlines()[1:] == here.splitlines()[1:]
 
 

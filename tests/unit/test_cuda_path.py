@@ -26,7 +26,7 @@ def test_the_fp16_graph_is_near_fp32(pooling):
     path = CudaPath(weights, SHAPE, pooling, provider=CPU)
     tokens = random_rows(SHAPE, [40] * 3)
     found = path.forward(tokens)
-    wanted = Reference(weights, SHAPE, pooling, int8=False).forward(tokens)
+    wanted = Reference(weights, SHAPE, pooling, precision=None).forward(tokens)
     assert found.dtype == np.float32
     assert np.sqrt(((found - wanted) ** 2).mean()) < 0.02 * np.sqrt((wanted**2).mean())
     assert (path.name, path.deterministic, path.columns) == ("cuda-fp16", False, found.shape[1])

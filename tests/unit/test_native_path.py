@@ -13,9 +13,9 @@ from rerank_core.errors import ArtifactError, ScoringError
 from rerank_core.text import PackedTokens
 from tests.native_reference import (
     Reference,
+    every_set,
     random_rows,
     random_weights,
-    runnable_bf16_sets,
     runnable_sets,
 )
 
@@ -36,6 +36,25 @@ def test_no_rows_no_units():
 
 
 @pytest.mark.parametrize("pooling", [None, "mean", "cls"])
+@pytest.mark.parametrize("instruction_set", runnable_sets("int16"))
+def test_int16_is_nearer_to_fp32_than_int8(pooling, instruction_set):
+    """Eight times at least, from 1 to 512 tokens, and what NumPy's encoder in int16 gives."""
+    weights = random_weights(SHAPE, outputs=3)
+    path = NativePath(weights, SHAPE, pooling, precision="int16", instruction_set=instruction_set)
+    assert (path.name, path.deterministic) == ("native-int16", True)
+    tokens = random_rows(SHAPE, [1, 2, 16, 17, 65, 512])
+    found = path.forward(tokens)
+    in_float = Reference(weights, SHAPE, pooling, precision=None).forward(tokens)
+    in_int16 = Reference(weights, SHAPE, pooling, precision="int16").forward(tokens)
+    in_int8 = NativePath(weights, SHAPE, pooling).forward(tokens)
+    apart = np.abs(found - in_float).mean()
+    assert apart < np.abs(in_int8 - in_float).mean() / 8
+    assert np.abs(found - in_int16).max() < 0.01
+    for row in range(len(tokens)):
+        assert (path.forward(tokens.rows(np.array([row])))[0] == found[row]).all()
+
+
+@pytest.mark.parametrize("pooling", [None, "mean", "cls"])
 @pytest.mark.parametrize("instruction_set", runnable_sets())
 def test_lengths_up_to_512(pooling, instruction_set):
     """1 and 512 tokens and what lies between agree with NumPy's int8 encoder."""
@@ -48,7 +67,7 @@ def test_lengths_up_to_512(pooling, instruction_set):
     assert error.max() < 0.06
     assert np.median(error) < 0.01
     assert path.columns == wanted.shape[1]
-    in_float = Reference(weights, SHAPE, pooling, int8=False).forward(tokens)
+    in_float = Reference(weights, SHAPE, pooling, precision=None).forward(tokens)
     assert error.mean() < np.abs(wanted - in_float).mean() / 2
 
 
@@ -126,15 +145,12 @@ def test_positions_have_a_limit():
 
 
 @pytest.mark.parametrize("pooling", [None, "mean", "cls"])
-@pytest.mark.parametrize(
-    ("instruction_set", "bf16"),
-    [(name, False) for name in runnable_sets()] + [(name, True) for name in runnable_bf16_sets()],
-)
-def test_an_overflow_is_never_a_finite_score(pooling, instruction_set, bf16):
+@pytest.mark.parametrize(("precision", "instruction_set"), every_set())
+def test_an_overflow_is_never_a_finite_score(pooling, precision, instruction_set):
     """Wherever in a row its token stands; rows beside it keep their bits."""
     weights = random_weights(SHAPE)
     weights["embeddings.word_embeddings.weight"][7] = 3e38
-    path = NativePath(weights, SHAPE, pooling, bf16_attention=bf16, instruction_set=instruction_set)
+    path = NativePath(weights, SHAPE, pooling, precision=precision, instruction_set=instruction_set)
     tokens = PackedTokens.pack([[3, 4, 5], [7, 3, 4], [3, 7, 4], [9] * 40 + [7], [3, 4, 5]], 2)
     found = path.forward(tokens)
     assert not np.isfinite(found[1:4]).any()
@@ -167,12 +183,12 @@ def test_tables_live_as_long_as_the_path():
     assert (path.forward(tokens) == before).all()
 
 
-@pytest.mark.parametrize("instruction_set", runnable_bf16_sets())
+@pytest.mark.parametrize("instruction_set", runnable_sets("int8-bf16"))
 def test_bfloat16_attention_is_near_and_deterministic(instruction_set):
     """Near the path in float under a name of its own; a row does not know its company."""
     weights = random_weights(SHAPE, spread=0.1)
     tokens = random_rows(SHAPE, [1, 2, 16, 17, 65, 200, 512])
-    path = NativePath(weights, SHAPE, bf16_attention=True, instruction_set=instruction_set)
+    path = NativePath(weights, SHAPE, precision="int8-bf16", instruction_set=instruction_set)
     assert (path.name, path.deterministic) == ("native-int8-bf16", True)
     together = path.forward(tokens)
     in_float = NativePath(weights, SHAPE).forward(tokens)
@@ -183,9 +199,9 @@ def test_bfloat16_attention_is_near_and_deterministic(instruction_set):
 
 def test_bfloat16_attention_is_refused_without_tiles(monkeypatch):
     """By what the machine lacks and what to choose instead."""
-    monkeypatch.setattr("rerank_core.engine.native_library.bf16_sets", lambda _: [])
+    monkeypatch.setattr("rerank_core.engine.native_library.instruction_sets", lambda *_: [])
     with pytest.raises(ArtifactError, match="needs AMX, which this machine lacks; choose native"):
-        NativePath(random_weights(SHAPE), SHAPE, bf16_attention=True)
+        NativePath(random_weights(SHAPE), SHAPE, precision="int8-bf16")
 
 
 def test_stages_are_those_of_a_forward_pass():

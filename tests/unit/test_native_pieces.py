@@ -3,30 +3,54 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from ctypes import byref, c_float, c_int32, c_void_p
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
 from rerank_core.engine import native_library as native
-from rerank_core.engine.native_weights import rotate
+from rerank_core.engine.native_weights import int16_limit, rotate
 from rerank_core.errors import ArtifactError, ToolMissingError
 from tests.native_reference import (
     gelu,
     layer_norm,
-    runnable_bf16_sets,
     runnable_sets,
     softmax,
 )
 
 STORE, ADD, GELU_ROTATED = range(3)
-SETS = runnable_sets()
+SETS, INT16_SETS = runnable_sets(), runnable_sets("int16")
 
 
 @pytest.fixture(scope="module", params=SETS)
 def piece(request):
     """Calls a piece by name on one instruction set, arrays by their address."""
     return caller(request.param)
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """A set's pieces, and the integers it rounds to."""
+
+    piece: Callable[..., None]
+    kind: type[np.signedinteger]
+
+    def limit(self, inputs: int) -> int:
+        """The largest of them that is used."""
+        return int16_limit(inputs) if self.kind is np.int16 else 127
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(name, np.int8) for name in SETS] + [(name, np.int16) for name in INT16_SETS],
+    ids=lambda given: given[0],
+)
+def rounding(request):
+    """Each set of either width."""
+    name, kind = request.param
+    return Rounding(caller(name), kind)
 
 
 def caller(instruction_set):
@@ -72,14 +96,34 @@ def test_quantise_by_hand(piece):
     assert total[0] == -127 + 0 + 2 + 2 + 50
 
 
+@pytest.mark.parametrize(("inputs", "limit"), [(384, 2364), (1536, 1182), (64, 5792)])
+def test_the_int16_limit_by_hand(inputs, limit):
+    """The largest of which `inputs` products of two come to less than 2^31."""
+    assert int16_limit(inputs) == limit
+    assert inputs * limit**2 < 2**31 <= inputs * (limit + 1) ** 2
+
+
+@pytest.mark.parametrize("name", INT16_SETS)
+def test_quantise_to_int16_by_hand(name):
+    """The limit of 64 inputs, 5,792, is the row's largest magnitude; halves go to the even."""
+    x = np.zeros(64, np.float32)
+    x[:5] = [-11584.0, 1.0, 3.0, 5.0, 100.0]
+    values, scale, total = np.ones(64, np.int16), np.zeros(1, np.float32), np.zeros(1, np.int32)
+    caller(name)("quantise", x, 64, values, scale, total)
+    assert scale[0] == 2.0
+    assert values[:6].tolist() == [-5792, 0, 2, 2, 50, 0]
+    assert total[0] == -5792 + 0 + 2 + 2 + 50
+
+
 @pytest.mark.parametrize("wrong", [np.nan, -np.nan, np.inf, -np.inf])
-def test_quantise_carries_what_is_no_number_into_the_scale(piece, wrong):
+def test_quantise_carries_what_is_no_number_into_the_scale(rounding, wrong):
     """Wherever it stands, and whatever comes behind it."""
     for column in range(128):
         x = np.ones(128, np.float32)
         x[column] = wrong
-        values, scale, total = np.zeros(128, np.int8), np.zeros(1, np.float32), np.zeros(1, "i4")
-        piece("quantise", x, 128, values, scale, total)
+        values = np.zeros(128, rounding.kind)
+        scale, total = np.zeros(1, np.float32), np.zeros(1, "i4")
+        rounding.piece("quantise", x, 128, values, scale, total)
         assert not np.isfinite(scale[0]), column
 
 
@@ -113,27 +157,27 @@ def test_rotation(piece, columns):
     np.testing.assert_allclose(out, 64 * x, atol=1e-3 * np.abs(x).max())
 
 
-def test_quantise_a_row_of_zeros(piece):
+def test_quantise_a_row_of_zeros(rounding):
     """Zeros stay zeros, and the scale is a number."""
-    values, scale, total = np.ones(64, np.int8), np.zeros(1, np.float32), np.ones(1, np.int32)
-    piece("quantise", np.zeros(64, np.float32), 64, values, scale, total)
+    values, scale, total = np.ones(64, rounding.kind), np.zeros(1, np.float32), np.ones(1, "i4")
+    rounding.piece("quantise", np.zeros(64, np.float32), 64, values, scale, total)
     assert not values.any()
     assert total[0] == 0
     assert np.isfinite(scale[0])
 
 
 @pytest.mark.parametrize("columns", [64, 384, 1536])
-def test_quantise_is_within_half_a_step(piece, columns):
+def test_quantise_is_within_half_a_step(rounding, columns):
     """No value is off by more than half a scale, however heavy the tails."""
     random = np.random.default_rng(columns)
     for _ in range(20):
         x = heavy_tailed(random, columns)
-        values = np.zeros(columns, np.int8)
+        values = np.zeros(columns, rounding.kind)
         scale, total = np.zeros(1, np.float32), np.zeros(1, np.int32)
-        piece("quantise", x, columns, values, scale, total)
+        rounding.piece("quantise", x, columns, values, scale, total)
         assert np.abs(values * scale[0] - x).max() <= scale[0] * (0.5 + 1e-4)
         assert total[0] == values.astype(np.int64).sum()
-        assert np.abs(values.astype(int)).max() == 127
+        assert np.abs(values.astype(int)).max() == rounding.limit(columns)
 
 
 @pytest.mark.parametrize("width", [1, 15, 16, 33, 64, 312, 384, 768])
@@ -153,15 +197,16 @@ def test_layer_norm(piece, width):
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 7, 8, 9, 16, 17, 31, 32, 33, 70])
 @pytest.mark.parametrize(("outputs", "inputs"), [(64, 64), (128, 192), (320, 64), (192, 1536)])
-def test_dense_is_exact_up_to_one_rounding_a_step(piece, rows, outputs, inputs):
+def test_dense_is_exact_up_to_one_rounding_a_step(rounding, rows, outputs, inputs):
     """The sum of products is the integer, at any tail of rows and columns, extremes included."""
     random = np.random.default_rng(rows * outputs)
-    values = np.zeros((-(-rows // 32) * 32, inputs), np.int8)
-    values[:rows] = random.integers(-127, 128, (rows, inputs))
-    values[0] = 127
-    weights = random.integers(-127, 128, (outputs, inputs)).astype(np.int8)
-    weights[0], weights[1] = 127, -127
-    row_scales = random.uniform(1e-3, 1e-2, rows).astype(np.float32)
+    most = rounding.limit(inputs)
+    values = np.zeros((-(-rows // 32) * 32, inputs), rounding.kind)
+    values[:rows] = random.integers(-most, most + 1, (rows, inputs))
+    values[0] = most
+    weights = random.integers(-most, most + 1, (outputs, inputs)).astype(rounding.kind)
+    weights[0], weights[1] = most, -most
+    row_scales = (random.uniform(1e-3, 1e-2, rows) * (127 / most) ** 2).astype(np.float32)
     scales = random.uniform(1e-3, 1e-2, outputs).astype(np.float32)
     bias = random.normal(0, 1, outputs).astype(np.float32)
     sums = values[:rows].sum(axis=1, dtype=np.int32)
@@ -173,16 +218,16 @@ def test_dense_is_exact_up_to_one_rounding_a_step(piece, rows, outputs, inputs):
     # A rotated column is a sum of 64 with either sign.
     blocks = (8e-5 + bound).reshape(rows, -1, 64).sum(axis=2)
     rotated_bound = np.repeat(blocks, 64, axis=1)
-    for epilogue, wanted, most in (
+    for epilogue, wanted, tolerated in (
         (STORE, y, bound),
         (ADD, y + before, bound),
         (GELU_ROTATED, rotate(gelu(y)) * 64, rotated_bound),
     ):
         out = before.copy()
-        piece(
+        rounding.piece(
             "dense", values, row_scales, sums, rows, byref(dense), epilogue, out, c_int32(outputs)
         )
-        assert (np.abs(out - wanted) <= most).all()
+        assert (np.abs(out - wanted) <= tolerated).all()
 
 
 def test_gelu_error_bound(piece):
@@ -244,7 +289,7 @@ def test_attention(piece, tokens, heads, head_columns):
     compare_attention(piece, tokens, heads, head_columns, 3e-5)
 
 
-@pytest.mark.parametrize("instruction_set", runnable_bf16_sets())
+@pytest.mark.parametrize("instruction_set", runnable_sets("int8-bf16"))
 @ANY_LENGTH
 @ANY_HEADS
 def test_attention_in_bfloat16(instruction_set, tokens, heads, head_columns):
@@ -277,7 +322,7 @@ def test_missing_library_says_how_to_get_it(tmp_path):
 def test_peak_counts_its_operations():
     """Twice the steps are twice the operations; a step is a whole number of products."""
     library = native.load_library()
-    for name in SETS:
+    for name in SETS + INT16_SETS:
         once, twice = (native.peak_operations(library, name, steps) for steps in (3, 6))
         assert twice == 2 * once
         assert once % (3 * 2 * 32) == 0

@@ -7,7 +7,7 @@ import pytest
 
 from rerank_core.artifact import open_artifact
 from rerank_core.engine import load_bi_encoder, load_cross_encoder
-from rerank_core.engine.native import NativePath
+from rerank_core.engine.native import NativePath, best_precision
 from rerank_core.engine.selection import EncoderSource, select_path
 from rerank_core.engine.shape import BertShape
 from rerank_core.errors import SetupError
@@ -24,7 +24,7 @@ def source(shape=SHAPE):
 def test_the_native_kernel_is_taken_and_says_so():
     """Where it runs, it is chosen; the reason names instruction set and error."""
     loaded = select_path(source(), "auto")
-    assert loaded.path.name == "native-int8"
+    assert loaded.path.name == f"native-{best_precision()}"
     assert not loaded.fallback
     assert loaded.reason.startswith("native kernel on ")
     assert "of fp32 on the built-in sample" in loaded.reason
@@ -60,7 +60,7 @@ def test_a_model_folder_is_loaded_on_the_path_asked_for(tmp_path, kind):
         "bi-encoder": (make_bi_encoder, load_bi_encoder),
     }[kind]
     artifact = open_artifact(make(tmp_path / "model"))
-    native, portable = load(artifact, "native"), load(artifact, "onnxruntime")
+    native, portable = load(artifact, "native-int8"), load(artifact, "onnxruntime")
     assert (native.numeric_path, native.deterministic) == ("native-int8", True)
     assert "native kernel on" in native.path_reason
     assert portable.numeric_path == "onnxruntime-fp32"

@@ -38,7 +38,7 @@ def test_it_computes_what_float64_does(pooling, pooler):
     """Within what float32 can tell apart, whatever rows stand beside each other."""
     shape = replace(SHAPE, pooler=pooler)
     weights, rows = random_weights(shape, seed=3, outputs=2), random_rows(shape, LENGTHS)
-    wanted = Reference(weights, shape, pooling, int8=False).forward(rows)
+    wanted = Reference(weights, shape, pooling, precision=None).forward(rows)
     found = plain_outputs(weights, shape, pooling, rows)
     assert found.dtype == np.float32
     assert found.shape == wanted.shape == (5, 2 if pooling is None else 64)

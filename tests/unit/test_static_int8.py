@@ -95,7 +95,7 @@ def test_it_computes_what_numpy_computes(pooling):
     tokens = random_rows(SHAPE, [2, 9, 9, 65])
     ranges = measure_ranges(weights, SHAPE, pooling, [tokens], "made up").ranges
     path = static_int8_path(weights, SHAPE, pooling, ranges)
-    wanted = Reference(weights, SHAPE, pooling, int8=False).forward(tokens)
+    wanted = Reference(weights, SHAPE, pooling, precision=None).forward(tokens)
     found = outputs(path, tokens, range(4))
     assert np.sqrt(((found - wanted) ** 2).mean()) < 0.1 * np.sqrt((wanted**2).mean())
 
@@ -141,7 +141,7 @@ def test_ranges_are_what_numpy_sees():
     weights = random_weights(SHAPE)
     parts = [random_rows(SHAPE, [5, 30], seed=1), random_rows(SHAPE, [12], seed=2)]
     calibration = measure_ranges(weights, SHAPE, None, parts, "made up")
-    reference = Reference(weights, SHAPE, int8=False)
+    reference = Reference(weights, SHAPE, precision=None)
     states = []
     reference._layer = lambda x, layer: (states.append(x) if layer == 0 else None, x)[1]
     for part in parts:
