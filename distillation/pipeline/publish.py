@@ -136,7 +136,7 @@ def _seal(recipe: Recipe, terms: Publish, done: Mapping[str, Finished], folder: 
     )
     return seal_artifact(
         folder,
-        name=recipe.name,
+        name=terms.model or recipe.name,
         kind="cross-encoder",
         recipe=recipe.student.text,
         metrics=metrics,

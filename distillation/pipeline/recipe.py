@@ -176,6 +176,8 @@ class Publish:
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     licence: Licence
+    model: str = ""
+    """Its name where it is served; empty: the recipe's."""
     licence_file: str = ""
     """Beside the recipe."""
     card: str = ""
@@ -211,10 +213,10 @@ def read_recipe(path: Path, changes: tuple[str, ...] = ()) -> Recipe:
 
     Raises `ConfigError` naming the file and each wrong key.
     """
-    table = read_toml(path)
+    at, table = path, read_toml(path)
     while isinstance(table.get("extends"), str):
-        base = read_toml(path.parent / str(table.pop("extends")))
-        table = merge(base, table)
+        at = at.parent / str(table.pop("extends"))
+        table = merge(read_toml(at), table)
     for change in changes:
         table = merge(table, _change(change))
     return records.read_value(Recipe, table, str(path), ConfigError)

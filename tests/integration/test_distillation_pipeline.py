@@ -205,7 +205,7 @@ def test_a_student_worse_than_the_one_shipped_is_refused_unless_forced(shop, clu
     Refused, it leaves no folder that could be served. By its weights, not by its name: where
     another is shipped under the name, the stage is another.
     """
-    recipe = read_recipe(shop / "recipe.toml", ("publish.shipped=student",))
+    recipe = read_recipe(shop / "recipe.toml", ("publish.shipped=student", "publish.model=shop"))
     show = Console(file=io.StringIO())
     with pytest.raises(ConfigError, match="--force publishes it all the same"):
         run(recipe, Place(shop / "data", shop / "out", cluster, shop), show)
@@ -214,6 +214,7 @@ def test_a_student_worse_than_the_one_shipped_is_refused_unless_forced(shop, clu
     place = Place(shop / "data", shop / "out", cluster, shop, force=True)
     forced = run(recipe, place, show)["publish"]
     assert forced.facts["forced"] is True
+    assert open_artifact(forced.folder / "model").manifest.name == "shop"
     assert forced.manifest["settings"]["shipped_hash"] == open_named("student").manifest.model_hash
     assert forced.manifest["environment"]["versions"]["rerank-sidecar"]
 

@@ -26,6 +26,20 @@ def test_each_can_be_read_and_is_named_as_its_file(path):
     assert recipe.teacher.members
 
 
+def test_a_recipe_is_found_from_the_one_that_names_it(tmp_path):
+    """Over two folders: each `extends` counts from its own file, the nearest word holds."""
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    demo = (_RECIPES / "demo.toml").read_text(encoding="utf-8")
+    (tmp_path / "a" / "b" / "last.toml").write_text(demo, encoding="utf-8")
+    (tmp_path / "a" / "b" / "middle.toml").write_text('extends = "last.toml"\nname = "middle"\n')
+    (tmp_path / "first.toml").write_text(
+        'extends = "a/b/middle.toml"\n[student.fit]\nsteps = 7\nevaluations = 1\n'
+    )
+    recipe = read_recipe(tmp_path / "first.toml")
+    assert (recipe.name, recipe.student.fit.steps) == ("middle", 7)
+    assert recipe.split == read_recipe(_RECIPES / "demo.toml").split
+
+
 @pytest.mark.parametrize("path", sorted((_HOUSE / "docs" / "study").glob("*.toml")))
 def test_each_grid_names_recipes_that_are_there(path):
     """Arms with their changes, too, which are settings of the recipe."""
