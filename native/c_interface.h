@@ -18,7 +18,7 @@ typedef struct {
 // y = x W^T + b: a weight is weights[output][input] * scales[output]. Rows and columns are padded
 // with zeros as sizes.h says.
 typedef struct {
-  const void* weights;  // int8, or int16 where the instruction set's name ends so: int16_limit()
+  const void* weights;  // int8, or int16 where the instruction set's name ends so
   const float* scales;
   const float* bias;
   int32_t outputs, inputs;
@@ -68,7 +68,8 @@ typedef struct RerankEncoder RerankEncoder;
 // header promises: a caller that was made for another library sees that it was.
 RERANK_API const char* rerank_interface(void);
 
-// Instruction sets that this machine can run, best first, separated by commas; maybe none.
+// Instruction sets that this machine can run, those of int8 first and the best of them ahead,
+// separated by commas; maybe none.
 RERANK_API const char* rerank_instruction_sets(void);
 
 // A new encoder, or null with the reason in `message`.

@@ -21,7 +21,7 @@ const RerankShape& checked(const RerankShape& shape) {
   require(shape.positions <= kMostPositions, "more positions than the kernels take (65,536)");
   require(shape.width >= 1 && shape.width <= kMostColumns - kTileColumns &&
               shape.ffn_width >= 1 && shape.ffn_width <= kMostColumns - kTileColumns,
-          "a width is beyond what sums of int8 products hold (65,472)");
+          "a width is beyond what sums of products hold (65,472)");
   require(static_cast<std::int64_t>(shape.heads) * round_up(shape.head_width, kVectorFloats) <=
               kMostColumns - kTileColumns,
           "the heads are too wide together (65,472)");

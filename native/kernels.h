@@ -75,7 +75,7 @@ constexpr std::size_t attention_scratch_floats(int tokens, int head_columns) {
 struct Kernels {
   const char* name;
 
-  // 1: activations and weights are int8. 2: int16, of which int16_limit() steps are used.
+  // 1: activations and weights are int8. 2: int16, as many steps of it as an int32 sum holds.
   int value_bytes;
 
   // How weights are packed: columns of one panel, and what is added to each weight.
@@ -93,7 +93,7 @@ struct Kernels {
   // One row: blocks of kRotated columns times a Hadamard matrix. `out` may be x.
   void (*rotate)(const float* x, int columns, float* out);
 
-  // One row: values = round(x / scale), scale = max |x| / 127, or / int16_limit(columns).
+  // One row: values = round(x / scale), scale = max |x| / 127, or over the steps of int16.
   void (*quantise)(const float* x, int columns, std::byte* values, float* scale,
                    std::int32_t* sum);
 

@@ -1,8 +1,6 @@
 // Sizes of an encoder, and as what they are padded to for the kernels.
 #pragma once
 
-#include <cmath>
-
 #include "c_interface.h"
 
 namespace rerank {
@@ -17,12 +15,6 @@ constexpr int kRotated = 64;
 
 // A sum of this many products of 127 and 255 still fits an int32.
 constexpr int kMostColumns = 65536;
-
-// The largest int16 that is used: a sum of `inputs` products of two of them still fits an int32.
-// 2,364 of 384 inputs, 1,182 of 1,536.
-inline int int16_limit(int inputs) {
-  return static_cast<int>(std::sqrt(2147483647.0 / inputs));
-}
 
 // Of one row.
 constexpr int kMostPositions = 65536;

@@ -115,7 +115,8 @@ def _check_paths(builds: tuple[Build, Build], clients: Mapping[int, RerankClient
     if paths[0] != paths[1]:
         raise ConfigError(
             f"{builds[0].name} computes on {paths[0]}, {builds[1].name} on {paths[1]}: that is no "
-            "comparison of builds; build both with their kernel"
+            "comparison of builds; build both with their kernel, and set RERANK_NUMERIC_PATH to a "
+            "path that both know"
         )
 
 

@@ -72,14 +72,19 @@ def changes(before: SuiteResult, after: SuiteResult, threshold: float) -> list[C
     gone; one with faults in either file is faulted and decides nothing; too few are those that
     could not differ significantly whatever they were.
 
-    Raises `ConfigError` where nothing can be compared: another processor, no common scenario, or
-    other data.
+    Raises `ConfigError` where nothing can be compared: another processor or numeric path, no common
+    scenario, or other data.
     """
     here, there = before.machine, after.machine
     if (here.processor, here.cores) != (there.processor, there.cores):
         raise ConfigError(
             f"measured on {here.processor} x {here.cores} and on {there.processor} x "
             f"{there.cores}; times of two machines do not compare"
+        )
+    if before.numeric_path != after.numeric_path:
+        raise ConfigError(
+            f"computed on {before.numeric_path} and on {after.numeric_path}; that is no comparison "
+            "of builds; set RERANK_NUMERIC_PATH to one path for both"
         )
     found = []
     for scenario in before.scenarios:

@@ -47,7 +47,7 @@ def do_publish(
     *,
     force: bool,
 ) -> dict[str, Any]:
-    """Writes `model/`, and holds int8 against fp32 and the student against the one shipped.
+    """Writes `model/`, and holds integers against fp32 and the student against the one shipped.
 
     Raises `ConfigError` where either gate says no; the second can be forced.
     """
@@ -80,24 +80,28 @@ def _judge(
     _write_weights(recipe, done["student"], folder)
     artifact = _seal(recipe, terms, done, folder)
     exact = load_cross_encoder(artifact, "onnxruntime")
-    served = load_cross_encoder(artifact, path_choice("auto"))
     with Engine() as engine:
-        verdicts = _int8(served, exact, material, engine, terms.margin)
-        for verdict in verdicts:
-            show.print(gate.line(verdict), markup=False, highlight=False, soft_wrap=True)
+        gates = {
+            path: _judge_path(path, exact, material, engine, terms.margin, show)
+            for path in _served(artifact)
+        }
         means = {"student": _means(exact, material, engine)}
         if terms.shipped:
             other = load_cross_encoder(open_named(terms.shipped), "onnxruntime")
             means["shipped"] = _means(other, material, engine)
-    deciding = [verdict for verdict in verdicts if verdict.ndcg.queries >= gate.ENOUGH]
-    if not deciding:
-        show.print(f"int8 is not decided upon: no set has {gate.ENOUGH} queries", highlight=False)
-    failed = [verdict.data for verdict in deciding if not verdict.ndcg.holds]
-    if failed:
-        raise ConfigError(
-            f"publish: {served.numeric_path} is not shown to rank as fp32 does on {failed}; "
-            "train longer, or serve this student on onnxruntime"
-        )
+    for path, verdicts in gates.items():
+        deciding = [verdict for verdict in verdicts if verdict.ndcg.queries >= gate.ENOUGH]
+        if not deciding:
+            show.print(
+                f"{path.numeric_path} is not decided upon: no set has {gate.ENOUGH} queries",
+                highlight=False,
+            )
+        failed = [verdict.data for verdict in deciding if not verdict.ndcg.holds]
+        if failed:
+            raise ConfigError(
+                f"publish: {path.numeric_path} is not shown to rank as fp32 does on {failed}; "
+                "train longer, or serve this student on onnxruntime"
+            )
     overall = {name: float(np.mean(list(one.values()))) for name, one in means.items()}
     if terms.shipped and overall["student"] < overall["shipped"] and not force:
         raise ConfigError(
@@ -106,7 +110,7 @@ def _judge(
         )
     return {
         "model_hash": artifact.manifest.model_hash,
-        "int8": gate.record(served, verdicts),
+        "paths": [gate.record(path, verdicts) for path, verdicts in gates.items()],
         "select_ndcg": means,
         "mean_of_sets": overall,
         "forced": force,
@@ -155,11 +159,25 @@ def _short(stages: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _int8(
-    served: CrossEncoder, exact: CrossEncoder, material: Material, engine: Engine, margin: float
+def _served(artifact: Artifact) -> list[CrossEncoder]:
+    """On what is taken here unasked, and in int8, which other machines take."""
+    here = load_cross_encoder(artifact, path_choice("auto"))
+    if here.numeric_path != "native-int16":
+        return [here]
+    return [load_cross_encoder(artifact, path_choice("native-int8")), here]
+
+
+def _judge_path(
+    served: CrossEncoder,
+    exact: CrossEncoder,
+    material: Material,
+    engine: Engine,
+    margin: float,
+    show: Console,
 ) -> list[gate.Verdict]:
     """Each set, both halves of dev: nothing is chosen by it."""
     verdicts = []
+    show.print(f"{served.numeric_path} against fp32", highlight=False)
     for name in material.sets:
         judged = material.of_set("select", name) | material.of_set("report", name)
         if judged:
@@ -167,6 +185,8 @@ def _int8(
             verdicts.append(
                 gate.judge_lists(served, exact, name, data, SHARES, engine, margin=margin)
             )
+            line = gate.line(verdicts[-1])
+            show.print(line, markup=False, highlight=False, soft_wrap=True)
     return verdicts
 
 

@@ -50,12 +50,14 @@ class NativePath:
     ) -> None:
         """A classifier, or with `pooling` vectors of unit length; the best instruction set.
 
-        Raises `ToolMissingError` without the library, `ArtifactError` where no instruction set
-        is usable here or the shape is beyond the kernel.
+        Raises `ToolMissingError` without the library, `ArtifactError` where no instruction set of
+        the precision is usable here or the shape is beyond the kernel.
         """
         self._library = native.load_library(library)
         self.name = f"native-{precision}"
         chosen = instruction_set or _best(self._library, precision)
+        if native.precision_of(chosen) != precision:  # weights of another width would be misread
+            raise ArtifactError(f"{chosen} does not compute in {precision}")
         self.instruction_set = chosen
         packed = PackedModel(weights, shape, int16=precision == "int16")
         message = native.Message()
@@ -122,10 +124,10 @@ class NativePath:
 
 
 def best_precision(library: Path | None = None) -> Precision:
-    """What costs nothing here: int16 where the machine has AVX2 alone, otherwise int8.
+    """int16 where the machine has AVX2 alone, otherwise int8.
 
-    AVX2 multiplies two int16 in the time of four int8, which take it twice the instructions; VNNI
-    and AMX do not. Raises `ToolMissingError` without the library.
+    AVX2 multiplies int16 about as fast as int8, which takes it twice the instructions; VNNI and AMX
+    do not. Raises `ToolMissingError` without the library.
     """
     return (
         "int16" if native.instruction_sets(native.load_library(library))[:1] == ["avx2"] else "int8"

@@ -185,10 +185,11 @@ def peak_operations(library: ctypes.CDLL, instruction_set: str, steps: int) -> f
 def instruction_sets(library: ctypes.CDLL, precision: Precision = "int8") -> list[str]:
     """Names of what this machine can run in a precision, best first; maybe none."""
     names = library.rerank_instruction_sets().decode("ascii").split(",")
-    return [name for name in names if name and _precision(name) == precision]
+    return [name for name in names if name and precision_of(name) == precision]
 
 
-def _precision(instruction_set: str) -> Precision:
+def precision_of(instruction_set: str) -> Precision:
+    """What a set of that name computes in."""
     if instruction_set.endswith("-bf16"):
         return "int8-bf16"
     return "int16" if instruction_set.endswith("-int16") else "int8"

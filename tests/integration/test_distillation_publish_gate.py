@@ -58,21 +58,25 @@ def place(tmp_path_factory):
 def _publish(place, *changes):
     show = Console(file=io.StringIO(), width=300)
     done = run(read_recipe(place.beside / "recipe.toml", changes), place, show)
-    return done["publish"].facts["int8"], show.file.getvalue()
+    found = {one["numeric_path"]: one["sets"] for one in done["publish"].facts["paths"]}
+    return found, show.file.getvalue()
 
 
-def test_int8_is_held_against_fp32_and_the_worst_query_is_named(place):
-    """TOST of .005 over all of dev, Kendall's tau with its interval, the query it is lowest at."""
+def test_each_path_is_held_against_fp32_and_the_worst_query_is_named(place):
+    """TOST of .005 over all of dev, Kendall's tau with its interval, the query it is lowest at.
+
+    int8 on any machine with the kernel, and int16 where that is what is taken unasked.
+    """
     found, told = _publish(place)
-    (homedepot,) = found["sets"]
-    assert homedepot["ndcg"]["queries"] == 976
-    assert homedepot["ndcg"]["margin"] == 0.005
-    assert homedepot["ndcg"]["p_value"] < 0.05
-    assert homedepot["worst_query"].startswith("homedepot/")
-    assert homedepot["worst_tau"] < homedepot["tau"]["mean"] <= 1
-    assert f"at query {homedepot['worst_query']}" in told
-    if found["numeric_path"] == "native-int8":
-        assert homedepot["tau"]["mean"] > 0.95
+    least = {"onnxruntime-fp32": 1, "native-int8": 0.93, "native-int16": 0.98}
+    for path, (homedepot,) in found.items():
+        assert homedepot["ndcg"]["queries"] == 976
+        assert homedepot["ndcg"]["margin"] == 0.005
+        assert homedepot["ndcg"]["p_value"] < 0.05
+        assert homedepot["worst_query"].startswith("homedepot/")
+        assert least[path] <= homedepot["tau"]["mean"] <= 1
+        assert f"at query {homedepot['worst_query']}" in told
+    assert "native-int8" in found or list(found) == ["onnxruntime-fp32"]
 
 
 def test_a_margin_that_cannot_be_shown_is_refused(place):
@@ -81,7 +85,7 @@ def test_a_margin_that_cannot_be_shown_is_refused(place):
     Where no kernel is, fp32 is held against itself, which is within any margin.
     """
     found, _ = _publish(place)
-    if found["numeric_path"] == "onnxruntime-fp32":
+    if "native-int8" not in found:
         _publish(place, "publish.margin=1e-6")
         return
     with pytest.raises(ConfigError, match=r"not shown to rank as fp32 does on \['homedepot'\]"):

@@ -16,14 +16,18 @@ from demo.listing import write_listing
 from demo.products import make_products
 from rerank_core.artifact import open_named
 from rerank_core.engine import CrossEncoder, Engine, load_cross_encoder
+from rerank_core.engine.selection import PathChoice
 from rerank_core.measures import BeirFolder
 
 QUERIES = ("cordless drill 18 V", "dog crate black medium", "oak shelf")
 
 
+PATHS: tuple[PathChoice, ...] = ("native-int8", "native-int16")
+
+
 @functools.cache
-def student() -> CrossEncoder:
-    return load_cross_encoder(open_named("student"), "native")
+def student(path: PathChoice = PATHS[0]) -> CrossEncoder:
+    return load_cross_encoder(open_named("student"), path)
 
 
 @functools.cache
@@ -50,21 +54,22 @@ def engine(request):
 
 
 @functools.cache
-def alone(query: str, text: str) -> float:
+def alone(path: PathChoice, query: str, text: str) -> float:
     """The bits of a score that was computed by itself."""
     with Engine(1) as single:
-        return dict(single.submit(student(), query, [text]))[0]
+        return dict(single.submit(student(path), query, [text]))[0]
 
 
+@pytest.mark.parametrize("path", PATHS)
 @settings(max_examples=12, deadline=None)
 @given(data=st.data())
-def test_scores_are_bit_equal_in_any_company(engine, data):
+def test_scores_are_bit_equal_in_any_company(engine, path, data):
     """Any subset in any order, in one request or beside another, by one worker or several."""
     query = data.draw(st.sampled_from(QUERIES))
     shown = data.draw(st.permutations(range(len(texts()))))
     part = shown[: data.draw(st.integers(1, len(shown)))]
-    beside = engine.submit(student(), "another query", list(texts()))
-    scores = dict(engine.submit(student(), query, [texts()[place] for place in part]))
+    beside = engine.submit(student(path), "another query", list(texts()))
+    scores = dict(engine.submit(student(path), query, [texts()[place] for place in part]))
     list(beside)
     for index, place in enumerate(part):
-        assert scores[index] == alone(query, texts()[place])
+        assert scores[index] == alone(path, query, texts()[place])

@@ -30,19 +30,21 @@ poolings = st.sampled_from([None, "mean", "cls"])
 SHAPE = BertShape(2, 96, 3, 160, 40, MOST_POSITIONS, 2, 1e-12)
 
 
-def _agrees(shape, lengths, pooling, seed, outputs):
-    """Whether all sets give the same bits, and what NumPy's int8 encoder gives, in the large."""
+def _agrees(shape, lengths, pooling, seed, outputs, precision="int8"):
+    """Whether all sets give the same bits, and what NumPy's encoder gives, in the large."""
     weights = random_weights(shape, seed, outputs=outputs)
     tokens = random_rows(shape, lengths, seed)
     found = {
-        name: NativePath(weights, shape, pooling, instruction_set=name).forward(tokens)
-        for name in runnable_sets()
+        name: NativePath(
+            weights, shape, pooling, precision=precision, instruction_set=name
+        ).forward(tokens)
+        for name in runnable_sets(precision)
     }
     first = next(iter(found.values()))
     assert np.isfinite(first).all()
     for name, outputs_of_set in found.items():
         assert (outputs_of_set == first).all(), f"{name} gives other bits"
-    wanted = Reference(weights, shape, pooling).forward(tokens)
+    wanted = Reference(weights, shape, pooling, precision).forward(tokens)
     classifier = float(np.linalg.norm(weights["classifier.weight"], axis=1).max())
     if _alike(first, wanted, 0.05 * max(1.0, classifier)):
         return True
@@ -50,7 +52,8 @@ def _agrees(shape, lengths, pooling, seed, outputs):
     # much. How much, the reference says itself: its weights, moved by less than a float can hold
     # of their sums, round elsewhere.
     random = np.random.default_rng(seed)
-    moved = [Reference(_moved(weights, random), shape, pooling).forward(tokens) for _ in range(5)]
+    others = [Reference(_moved(weights, random), shape, pooling, precision) for _ in range(5)]
+    moved = [other.forward(tokens) for other in others]
     return _alike(first, wanted, 4 * max(np.abs(other - wanted).max() for other in moved))
 
 
@@ -67,27 +70,33 @@ def _moved(weights, random):
     }
 
 
+PRECISIONS = pytest.mark.parametrize("precision", ["int8", "int16"])
+
+
+@PRECISIONS
 @settings(max_examples=25, deadline=None)
 @given(shapes, lengths, poolings, st.integers(0, 99), st.integers(1, 20))
-def test_any_shape_agrees_with_numpy(shape, lengths, pooling, seed, outputs):
-    """Every instruction set gives the same bits, and what NumPy's int8 encoder gives."""
-    assert _agrees(shape, lengths, pooling, seed, outputs)
+def test_any_shape_agrees_with_numpy(precision, shape, lengths, pooling, seed, outputs):
+    """Every instruction set of a precision gives the same bits, and what NumPy's encoder gives."""
+    assert _agrees(shape, lengths, pooling, seed, outputs, precision)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
+@PRECISIONS
 @settings(max_examples=400, deadline=None)
 @given(shapes, lengths, poolings, st.integers(0, 9999), st.integers(1, 40))
-def test_many_shapes_agree_with_numpy(shape, lengths, pooling, seed, outputs):
+def test_many_shapes_agree_with_numpy(precision, shape, lengths, pooling, seed, outputs):
     """The same at length."""
-    assert _agrees(shape, lengths, pooling, seed, outputs)
+    assert _agrees(shape, lengths, pooling, seed, outputs, precision)
 
 
+@PRECISIONS
 @settings(max_examples=40, deadline=None)
 @given(lengths, poolings, st.data())
-def test_a_row_does_not_know_its_company(lengths, pooling, data):
+def test_a_row_does_not_know_its_company(precision, lengths, pooling, data):
     """A row's output has the same bits alone, in any order and in any split."""
-    path = NativePath(random_weights(SHAPE), SHAPE, pooling)
+    path = NativePath(random_weights(SHAPE), SHAPE, pooling, precision=precision)
     tokens = random_rows(SHAPE, lengths)
     together = path.forward(tokens)
     order = np.array(data.draw(st.permutations(range(len(lengths)))))
@@ -99,9 +108,10 @@ def test_a_row_does_not_know_its_company(lengths, pooling, data):
         assert (path.forward(tokens.rows(np.array([row])))[0] == together[row]).all()
 
 
-def test_threads_do_not_change_a_bit():
+@PRECISIONS
+def test_threads_do_not_change_a_bit(precision):
     """Eight threads on one path, units taken as they come, give what one thread gives."""
-    path = NativePath(random_weights(SHAPE), SHAPE)
+    path = NativePath(random_weights(SHAPE), SHAPE, precision=precision)
     random = np.random.default_rng(3)
     tokens = random_rows(SHAPE, random.integers(1, MOST_POSITIONS, 300).tolist())
     alone = path.forward(tokens)

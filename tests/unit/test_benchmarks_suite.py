@@ -193,12 +193,14 @@ def test_less_than_the_threshold_is_the_same():
     assert "slower" in {one.word for one in changes(before, after, 0.05)}
 
 
-def test_two_machines_do_not_compare():
+def test_two_machines_or_paths_do_not_compare():
     """Named by their processors; files without a common point are told apart, too."""
     result = made_result()
     other = replace(result, machine=replace(result.machine, processor="Other"))
     with pytest.raises(ConfigError, match="times of two machines do not compare"):
         changes(result, other, 0.1)
+    with pytest.raises(ConfigError, match="computed on native-int8 and on native-int16"):
+        changes(result, replace(result, numeric_path="native-int16"), 0.1)
     with pytest.raises(ConfigError, match="no scenario with points in common"):
         changes(result, replace(result, scenarios=()), 0.1)
 

@@ -166,6 +166,17 @@ def test_widths_beyond_int32_sums_are_refused():
         NativePath(random_weights(shape), shape)
 
 
+@pytest.mark.parametrize(
+    ("precision", "instruction_set"), [("int8", "avx2-int16"), ("int16", "avx2")]
+)
+def test_a_set_of_another_precision_is_refused(precision, instruction_set):
+    """Weights of one width would be read as of another."""
+    with pytest.raises(ArtifactError, match=f"{instruction_set} does not compute in {precision}"):
+        NativePath(
+            random_weights(SHAPE), SHAPE, precision=precision, instruction_set=instruction_set
+        )
+
+
 def test_an_instruction_set_that_is_not_there_is_refused():
     """Forcing one is an error, never another one silently."""
     with pytest.raises(ArtifactError, match="avx1024 is not to be had"):

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from rerank_core.artifact import open_artifact
-from rerank_core.engine import load_bi_encoder, load_cross_encoder
+from rerank_core.engine import load_bi_encoder, load_cross_encoder, native_library, selection
 from rerank_core.engine.native import NativePath, best_precision
+from rerank_core.engine.native_library import precision_of
 from rerank_core.engine.selection import EncoderSource, select_path
 from rerank_core.engine.shape import BertShape
 from rerank_core.errors import SetupError
@@ -28,6 +29,55 @@ def test_the_native_kernel_is_taken_and_says_so():
     assert not loaded.fallback
     assert loaded.reason.startswith("native kernel on ")
     assert "of fp32 on the built-in sample" in loaded.reason
+
+
+_VNNI = ["avx512-vnni", "avx2", "avx2-int16"]
+
+
+@pytest.mark.parametrize(
+    ("sets", "choice", "name"),
+    [
+        (["avx2", "avx2-int16"], "auto", "native-int16"),
+        (["avx2", "avx2-int16"], "native", "native-int16"),
+        (["avx2", "avx2-int16"], "native-int8", "native-int8"),
+        (_VNNI, "auto", "native-int8"),
+        (_VNNI, "native", "native-int8"),
+        (_VNNI, "native-int16", "native-int16"),
+    ],
+)
+def test_int16_is_taken_unasked_where_there_is_avx2_alone(monkeypatch, sets, choice, name):
+    """Where bytes are multiplied faster they are; either can be asked for by its name."""
+    found = []
+
+    def usable(_library, precision="int8"):
+        return [one for one in sets if precision_of(one) == precision]
+
+    def built(self, _weights, _shape, _pooling=None, *, precision="int8"):
+        found.append(f"native-{precision}")
+        raise SetupError("far enough")
+
+    monkeypatch.setattr(native_library, "instruction_sets", usable)
+    monkeypatch.setattr(NativePath, "__init__", built)
+    if choice == "auto":
+        assert select_path(source(), choice).fallback
+    else:
+        with pytest.raises(SetupError, match="far enough"):
+            select_path(source(), choice)
+    assert found == [name]
+
+
+def test_an_int16_kernel_as_coarse_as_int8_is_not_used(monkeypatch):
+    """Each precision has a bound of its own at the start."""
+    honest = NativePath.__init__
+
+    def coarse(self, *rest, **_):
+        honest(self, *rest, precision="int8")
+        self.name = "native-int16"
+
+    monkeypatch.setattr(NativePath, "__init__", coarse)
+    monkeypatch.setattr(selection, "relative_error", lambda *_: 0.06)
+    with pytest.raises(SetupError, match="off fp32 by 6%"):
+        select_path(source(), "native-int16")
 
 
 def test_a_shape_beyond_the_kernel_falls_back():
