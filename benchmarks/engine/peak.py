@@ -61,7 +61,8 @@ class IntegerPeak:
     """An instruction set's integer products in registers, nothing loaded or stored."""
 
     def __init__(self, instruction_set: str, threads: int) -> None:
-        self.name = instruction_set if "-int16" in instruction_set else f"{instruction_set} int8"
+        kind = "products" if instruction_set.endswith("-int16") else "int8"
+        self.name = f"{instruction_set} {kind}"
         self.detail = "integer products in registers alone on each core at once"
         self._set, self._threads = instruction_set, threads
         self._library = load_library()
