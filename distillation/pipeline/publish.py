@@ -232,10 +232,15 @@ def _facts(recipe: Recipe, done: Mapping[str, Finished]) -> str:
     machine = student.manifest["environment"]
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
     settings, held = recipe.student, line["held_out"]
+    runs = [(one.steps, one.seed) for one in recipe.soup] or [(settings.fit.steps, settings.seed)]
     lines = [
         f"learned from {student.facts['pairs']:,} pairs of {student.facts['lists']:,} queries",
-        f"{settings.fit.steps:,} steps of {settings.fit.pairs_a_step} pairs, seed {settings.seed}",
-        f"kept: step {best['step']:,.0f}, dev-select nDCG@10 {best['nDCG@10']:.4f}",
+        *(
+            f"{steps:,} steps of {settings.fit.pairs_a_step} pairs, seed {seed}"
+            for steps, seed in runs
+        ),
+        ("the mean of these by their steps" if recipe.soup else f"kept: step {best['step']:,.0f}")
+        + f", dev-select nDCG@10 {best['nDCG@10']:.4f}",
         f"probability = sigmoid({line['slope']:.4f} x logit {line['intercept']:+.4f})",
         f"fitted on {line['data']}",
         f"of held-out queries: ECE {held['ece']:.4f}, Brier {held['brier']:.4f}",

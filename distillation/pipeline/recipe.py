@@ -170,6 +170,17 @@ class Student:
 
 
 @dataclass(frozen=True)
+class Ingredient:
+    """One of several students whose weights are averaged, each by its steps."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    seed: int
+    steps: int
+    evaluations: int
+
+
+@dataclass(frozen=True)
 class Publish:
     """What goes out with the weights."""
 
@@ -200,12 +211,15 @@ class Recipe:
     pool: Pool
     labels: Labels
     student: Student
+    soup: tuple[Ingredient, ...] = ()
+    """Students like `student` but for what is said here, whose mean is taken. Empty: it alone."""
     publish: Publish | None = None
     report: bool = False
     """Open dev-report: only when every choice is made."""
 
     def __post_init__(self) -> None:
         demand(bool(self.name), "name: must not be empty")
+        demand(len(self.soup) != 1, "soup: takes two students or more, or none")
 
 
 def read_recipe(path: Path, changes: tuple[str, ...] = ()) -> Recipe:

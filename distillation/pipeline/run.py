@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from distillation.pipeline.labels import do_labels
 from distillation.pipeline.pool import do_pool, require_cluster
 from distillation.pipeline.publish import do_publish
 from distillation.pipeline.recipe import Pool, Recipe, Student
+from distillation.pipeline.soup import do_soup
 from distillation.pipeline.split import Material, do_split, fingerprint
 from distillation.pipeline.stage import Finished, Order, do, is_done, open_stage, write_json
 from distillation.pipeline.student import do_student
@@ -201,13 +202,30 @@ def _on_base(settings: Pool | Student) -> dict[str, Any]:
 def _student(
     recipe: Recipe, place: Place, material: Material, done: dict[str, Finished], show: Console
 ) -> Finished:
+    if not recipe.soup:
+        return _one_student(recipe.student, place, material, done, show)
+    parts = []
+    for one in recipe.soup:
+        training = replace(recipe.student.fit, steps=one.steps, evaluations=one.evaluations)
+        settings = replace(recipe.student, seed=one.seed, fit=training)
+        parts.append(_one_student(settings, place, material, done, show))
+    steps = [one.steps for one in recipe.soup]
+    inputs = {f"student {number}": one for number, one in enumerate(parts)}
+    return place.do(
+        Order("soup", {"weights": steps}, {"split": done["split"]} | inputs),
+        lambda folder: do_soup(recipe.student, material, parts, steps, folder),
+        show,
+    )
+
+
+def _one_student(
+    settings: Student, place: Place, material: Material, done: dict[str, Finished], show: Console
+) -> Finished:
     inputs: dict[str, Finished] = {n: done[n] for n in ("split", "labels") if n in done}
-    order = Order("student", _on_base(recipe.student), inputs)
+    order = Order("student", _on_base(settings), inputs)
     return place.do(
         order,
-        lambda folder: do_student(
-            recipe.student, material, done.get("labels"), folder, order.key, show
-        ),
+        lambda folder: do_student(settings, material, done.get("labels"), folder, order.key, show),
         show,
     )
 

@@ -64,6 +64,8 @@ def decided_by(recipe: Recipe, data: Path, *, only_teacher: bool = False) -> str
     later = ("pool", "labels", "student") if only_teacher else ()
     for name in ("name", "publish", "report", *later):
         del settings[name]
+    if not recipe.soup:  # as if the word were not there: what was kept before it came is held
+        del settings["soup"]
     if not only_teacher and recipe.student.learns == "human":
         for name in ("teacher", "pool", "labels"):
             del settings[name]

@@ -7,6 +7,7 @@ import math
 import grpc
 import pyarrow.parquet as pq
 import pytest
+import torch
 from rich.console import Console
 
 from distillation.pipeline.recipe import read_recipe
@@ -217,6 +218,29 @@ def test_a_student_worse_than_the_one_shipped_is_refused_unless_forced(shop, clu
     assert open_artifact(forced.folder / "model").manifest.name == "shop"
     assert forced.manifest["settings"]["shipped_hash"] == open_named("student").manifest.model_hash
     assert forced.manifest["environment"]["versions"]["rerank-sidecar"]
+
+
+def test_several_students_become_one_the_mean_of_their_weights(shop, cluster, done):
+    """By their steps; each is a stage of its own, and the mean goes where one student would."""
+    soup = "soup=[{seed=1, steps=4, evaluations=1}, {seed=2, steps=12, evaluations=2}]"
+    recipe = read_recipe(shop / "recipe.toml", (soup,))
+    place = Place(shop / "data", shop / "out", cluster, shop)
+    mixed = run(recipe, place, Console(file=io.StringIO()), until="evaluate")
+    student = mixed["student"]
+    parts = [student.manifest["inputs"][f"student {number}"]["folder"] for number in (0, 1)]
+    first, second, mean = (
+        torch.load(folder / "best.pt", weights_only=True)
+        for folder in (*(shop / "out" / part for part in parts), student.folder)
+    )
+    assert mean.keys() == first.keys()
+    for name, values in mean.items():
+        torch.testing.assert_close(values, 0.25 * first[name] + 0.75 * second[name])
+    assert not torch.equal(first["network.classifier.weight"], second["network.classifier.weight"])
+    assert student.facts["best"]["nDCG@10"] > 0
+    assert mixed["evaluate"].manifest["inputs"]["student"]["folder"] == student.folder.name
+    with pytest.raises(ConfigError, match="soup: takes two students or more"):
+        read_recipe(shop / "recipe.toml", ("soup=[{seed=1, steps=4, evaluations=1}]",))
+    del done
 
 
 def test_without_a_cluster_bm25_is_named(shop):
