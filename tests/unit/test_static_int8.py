@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from demo.listing import write_listing
+from demo.products import make_products
 from rerank_core.artifact import Licence, named_folder, open_artifact, seal_artifact
 from rerank_core.engine import Engine, load_bi_encoder, load_cross_encoder
 from rerank_core.engine.shape import BertShape
@@ -45,13 +47,17 @@ TEXTS = [
 ]
 
 
+# A shop's texts beside the odd ones: ranges of ten rows are too narrow for any others.
+SHOP = [" ".join(map(str, write_listing(one, 3).values())) for one in make_products(40, seed=3)]
+
+
 @pytest.fixture(scope="module")
 def student(tmp_path_factory):
     """The shipped student with ranges of a few rows of its own."""
     folder = tmp_path_factory.mktemp("student") / "student"
     shutil.copytree(named_folder("student"), folder)
     artifact = open_artifact(folder)
-    rows = load_cross_encoder(artifact, "onnxruntime").composer(QUERY)(TEXTS)
+    rows = load_cross_encoder(artifact, "onnxruntime").composer(QUERY)(TEXTS + SHOP)
     return load_cross_encoder(calibrate_artifact(artifact, [rows], "made up"), "onnxruntime-int8")
 
 
@@ -165,10 +171,10 @@ def test_the_manifest_keeps_the_ranges_and_all_else(tmp_path):
         licence=Licence("MIT", "mind it"),
         lineage={"seed": 1},
     )
-    rows = load_cross_encoder(sealed, "onnxruntime").composer(QUERY)(TEXTS)
+    rows = load_cross_encoder(sealed, "onnxruntime").composer(QUERY)(TEXTS + SHOP)
     calibrated = calibrate_artifact(sealed, [rows], "made up")
     stored = calibrated.manifest.quantisation
-    assert (stored["method"], stored["data"], stored["rows"]) == ("static-int8", "made up", 10)
+    assert (stored["method"], stored["data"], stored["rows"]) == ("static-int8", "made up", 50)
     assert replace(calibrated.manifest, quantisation=None) == sealed.manifest
     model = load_cross_encoder(open_artifact(folder), "onnxruntime-int8")
     assert re.fullmatch("onnxruntime-int8-[0-9a-f]{8}", model.numeric_path)
