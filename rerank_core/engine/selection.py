@@ -41,6 +41,10 @@ CHOICE_VARIABLE = "RERANK_NUMERIC_PATH"
 # Both precisions keep nDCG@10 of the shipped student: docs/results/native-int*.gate.json.
 _DEFAULT: PathChoice = "auto"
 
+# int8 is off fp32 by 2 to 6 % of the outputs' spread on real models; a kernel that knows nothing of
+# its rows, and gives the mean for each, by all of it. int16 is off by less than a tenth of int8's;
+# what has ranges of real texts, by half of the spread on the sample, whose tokens are drawn.
+_TOLERATED_ERROR = 0.3
 _TOLERATED_ERROR_INT16 = 0.05
 _TOLERATED_ERROR_RANGES = 0.6
 # Of the outputs' size: where they spread less than this, fp32's own last bits would count.
