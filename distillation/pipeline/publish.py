@@ -160,11 +160,12 @@ def _short(stages: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _served(artifact: Artifact) -> list[CrossEncoder]:
-    """On what is taken here unasked, and in int8, which other machines take."""
+    """On all that any machine with the kernel takes unasked, or what is taken here without it."""
     here = load_cross_encoder(artifact, path_choice("auto"))
-    if here.numeric_path != "native-int16":
+    kernel = ("native-int8", "native-int16")
+    if here.numeric_path not in kernel:
         return [here]
-    return [load_cross_encoder(artifact, path_choice("native-int8")), here]
+    return [load_cross_encoder(artifact, path_choice(path)) for path in kernel]
 
 
 def _judge_path(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -220,6 +220,8 @@ class Recipe:
     def __post_init__(self) -> None:
         demand(bool(self.name), "name: must not be empty")
         demand(len(self.soup) != 1, "soup: takes two students or more, or none")
+        for one in self.soup:  # what it cannot be is told before anything is trained
+            replace(self.student.fit, steps=one.steps, evaluations=one.evaluations)
 
 
 def read_recipe(path: Path, changes: tuple[str, ...] = ()) -> Recipe:

@@ -47,7 +47,10 @@ def units(plan: Plan, path: Path) -> Iterator[Unit]:
         for arm in plan.arms:
             if seed in arm.seeds:
                 changes = (*arm.changes, f"student.seed={seed}")
-                yield Unit(arm.name, seed, read_recipe(path.parent / arm.recipe, changes))
+                recipe = read_recipe(path.parent / arm.recipe, changes)
+                if recipe.soup:  # whose seeds are its own
+                    raise ConfigError(f"{path}: arm {arm.name} is a soup, which has no one seed")
+                yield Unit(arm.name, seed, recipe)
 
 
 def teacher_recipe(plan: Plan, path: Path) -> Recipe:
@@ -75,7 +78,8 @@ def decided_by(recipe: Recipe, data: Path, *, only_teacher: bool = False) -> str
 def do_unit(unit: Unit, place: pipeline.Place, shelf: Shelf, show: Console) -> None:
     """Trains the unit where its runs are not kept yet, and keeps them.
 
-    Of dev-report its scores alone are kept; nothing here reads what they are worth.
+    Of dev-report its scores alone are kept; nothing here reads what they are worth. Raises
+    `ConfigError` where the unit's teacher is another than the one whose runs are kept.
     """
     decided = decided_by(unit.recipe, place.data)
     if shelf.holds(unit.name, decided):
@@ -83,6 +87,8 @@ def do_unit(unit: Unit, place: pipeline.Place, shelf: Shelf, show: Console) -> N
         return
     show.print(f"[bold]{unit.name}[/]", highlight=False)
     done = pipeline.run(unit.recipe, place, show, until="student")
+    if "teacher" in done:
+        shelf.check_teacher(done["teacher"].folder.name, unit.name)
     material = Material(done["split"], place.data)
     runs = {role: student_run(unit.recipe, material, done["student"], role) for role in ROLES}
     shelf.keep(unit.name, decided, runs, _facts(done))

@@ -11,7 +11,7 @@ from typing import Any
 from distillation.pipeline.stage import write_json
 from distillation.ranking import Run
 from distillation.study.plan import Role
-from rerank_core.errors import ArtifactError
+from rerank_core.errors import ArtifactError, ConfigError
 from rerank_core.measures import read_run, write_run
 
 _DIGITS = 6
@@ -36,6 +36,21 @@ class Shelf:
             return False
         except (ValueError, KeyError, TypeError) as error:
             raise ArtifactError(f"{path}: {error}; remove it and run its unit again") from error
+
+    def check_teacher(self, folder: str, unit: str) -> None:
+        """Raises `ConfigError` where the kept teacher came from another stage than `folder`.
+
+        A base goes by its name, and under the name other weights may lie by now.
+        """
+        path = self._record("teacher")
+        if not path.is_file():
+            return
+        kept = json.loads(path.read_text(encoding="utf-8"))["stages"]["teacher"]["folder"]
+        if kept != folder:
+            raise ConfigError(
+                f"{unit}: was taught by {folder}, the study's teacher is {kept}; give the weights "
+                "that the teacher's bases had, or begin a study of its own"
+            )
 
     def keep(
         self, name: str, decided_by: str, runs: Mapping[Role, Run], facts: Mapping[str, Any]

@@ -65,7 +65,7 @@ def _publish(place, *changes):
 def test_each_path_is_held_against_fp32_and_the_worst_query_is_named(place):
     """TOST of .005 over all of dev, Kendall's tau with its interval, the query it is lowest at.
 
-    int8 on any machine with the kernel, and int16 where that is what is taken unasked.
+    int8 and int16 wherever the kernel is: other machines take the other one unasked.
     """
     found, told = _publish(place)
     least = {"onnxruntime-fp32": 1, "native-int8": 0.93, "native-int16": 0.98}
@@ -76,7 +76,7 @@ def test_each_path_is_held_against_fp32_and_the_worst_query_is_named(place):
         assert homedepot["worst_query"].startswith("homedepot/")
         assert least[path] <= homedepot["tau"]["mean"] <= 1
         assert f"at query {homedepot['worst_query']}" in told
-    assert "native-int8" in found or list(found) == ["onnxruntime-fp32"]
+    assert list(found) in (["native-int8", "native-int16"], ["onnxruntime-fp32"])
 
 
 def test_a_margin_that_cannot_be_shown_is_refused(place):
