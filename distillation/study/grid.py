@@ -79,7 +79,7 @@ def do_unit(unit: Unit, place: pipeline.Place, shelf: Shelf, show: Console) -> N
     """Trains the unit where its runs are not kept yet, and keeps them.
 
     Of dev-report its scores alone are kept; nothing here reads what they are worth. Raises
-    `ConfigError` where the unit's teacher is another than the one whose runs are kept.
+    `ConfigError` where the teacher of the kept runs had other weights by the same names.
     """
     decided = decided_by(unit.recipe, place.data)
     if shelf.holds(unit.name, decided):
@@ -88,7 +88,8 @@ def do_unit(unit: Unit, place: pipeline.Place, shelf: Shelf, show: Console) -> N
     show.print(f"[bold]{unit.name}[/]", highlight=False)
     done = pipeline.run(unit.recipe, place, show, until="student")
     if "teacher" in done:
-        shelf.check_teacher(done["teacher"].folder.name, unit.name)
+        taught = decided_by(unit.recipe, place.data, only_teacher=True)
+        shelf.check_teacher(taught, done["teacher"].folder.name, unit.name)
     material = Material(done["split"], place.data)
     runs = {role: student_run(unit.recipe, material, done["student"], role) for role in ROLES}
     shelf.keep(unit.name, decided, runs, _facts(done))

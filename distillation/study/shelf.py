@@ -37,16 +37,17 @@ class Shelf:
         except (ValueError, KeyError, TypeError) as error:
             raise ArtifactError(f"{path}: {error}; remove it and run its unit again") from error
 
-    def check_teacher(self, folder: str, unit: str) -> None:
-        """Raises `ConfigError` where the kept teacher came from another stage than `folder`.
+    def check_teacher(self, decided_by: str, folder: str, unit: str) -> None:
+        """Raises `ConfigError` where the kept teacher of these settings is not that of `folder`.
 
         A base goes by its name, and under the name other weights may lie by now.
         """
         path = self._record("teacher")
         if not path.is_file():
             return
-        kept = json.loads(path.read_text(encoding="utf-8"))["stages"]["teacher"]["folder"]
-        if kept != folder:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        kept = record["stages"]["teacher"]["folder"]
+        if record["decided_by"] == decided_by and kept != folder:
             raise ConfigError(
                 f"{unit}: was taught by {folder}, the study's teacher is {kept}; give the weights "
                 "that the teacher's bases had, or begin a study of its own"

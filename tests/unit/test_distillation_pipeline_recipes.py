@@ -64,6 +64,20 @@ def test_a_loss_that_would_run_away_is_refused(changes, fault):
 
 
 @pytest.mark.parametrize(
+    ("soup", "fault"),
+    [
+        ("[{seed=1, steps=4, evaluations=1}]", "soup: takes two students or more"),
+        ("[{seed=1, steps=4, evaluations=5}, {seed=2, steps=4, evaluations=1}]", "1 to steps"),
+        ("[{seed=1, steps=0, evaluations=1}, {seed=2, steps=4, evaluations=1}]", "1 or more"),
+    ],
+)
+def test_a_soup_that_cannot_be_trained_is_refused_when_it_is_read(soup, fault):
+    """Not after its labels were paid for."""
+    with pytest.raises(ConfigError, match=fault):
+        read_recipe(_RECIPES / "demo.toml", (f"soup={soup}",))
+
+
+@pytest.mark.parametrize(
     ("kind", "classes", "loss", "fault"),
     [
         (DecoderTeacher, {"classes": 1}, "cross-entropy", "has one output"),
