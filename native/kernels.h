@@ -106,8 +106,8 @@ struct Kernels {
   // out[row][column] = sum over k of a[row][k] b[k][column], columns a multiple of 16.
   void (*multiply)(const Operands& operands, int rows, int columns);
 
-  // `steps` times as many products of values as registers hold, with nothing loaded or stored; returns
-  // multiplications and additions done. What `dense` could reach at most.
+  // `steps` times as many products of values as registers hold, with nothing loaded or stored;
+  // returns multiplications and additions done. What `dense` could reach at most.
   double (*peak)(std::int64_t steps);
 
   void (*tanh)(float* x, int count);  // in place, count a multiple of 16

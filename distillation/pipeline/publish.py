@@ -58,7 +58,9 @@ def do_publish(
     staged = folder / _STAGED
     shutil.rmtree(staged, ignore_errors=True)
     try:
-        facts = _judge(recipe, terms, material, done, staged, show, force=force)
+        _write_weights(recipe, done["student"], staged)
+        artifact = _seal(recipe, terms, done, staged)
+        facts = _judge(artifact, terms, material, show, force=force)
         _write_texts(recipe, terms, beside, done, staged)
         staged.replace(folder / MODEL)
     finally:  # a refused student is no folder that can be served
@@ -67,18 +69,9 @@ def do_publish(
 
 
 def _judge(
-    recipe: Recipe,
-    terms: Publish,
-    material: Material,
-    done: Mapping[str, Finished],
-    folder: Path,
-    show: Console,
-    *,
-    force: bool,
+    artifact: Artifact, terms: Publish, material: Material, show: Console, *, force: bool
 ) -> dict[str, Any]:
-    """Seals the student in `folder`. Raises `ConfigError` where a gate says no."""
-    _write_weights(recipe, done["student"], folder)
-    artifact = _seal(recipe, terms, done, folder)
+    """Raises `ConfigError` where a gate says no."""
     exact = load_cross_encoder(artifact, "onnxruntime")
     with Engine() as engine:
         gates = {

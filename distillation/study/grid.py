@@ -65,10 +65,8 @@ def decided_by(recipe: Recipe, data: Path, *, only_teacher: bool = False) -> str
     """
     settings = records.to_json(recipe)
     later = ("pool", "labels", "student") if only_teacher else ()
-    for name in ("name", "publish", "report", *later):
+    for name in ("name", "publish", "report", "soup", *later):  # no unit is a soup
         del settings[name]
-    if not recipe.soup:  # as if the word were not there: what was kept before it came is held
-        del settings["soup"]
     if not only_teacher and recipe.student.learns == "human":
         for name in ("teacher", "pool", "labels"):
             del settings[name]
@@ -86,10 +84,11 @@ def do_unit(unit: Unit, place: pipeline.Place, shelf: Shelf, show: Console) -> N
         show.print(f"[dim]{unit.name}: kept before[/]", highlight=False)
         return
     show.print(f"[bold]{unit.name}[/]", highlight=False)
+    if unit.recipe.student.learns != "human":  # looked at before labels and training cost hours
+        taught = pipeline.run(unit.recipe, place, show, until="teacher")["teacher"]
+        settings = decided_by(unit.recipe, place.data, only_teacher=True)
+        shelf.check_teacher(settings, taught.folder.name, unit.name)
     done = pipeline.run(unit.recipe, place, show, until="student")
-    if "teacher" in done:
-        taught = decided_by(unit.recipe, place.data, only_teacher=True)
-        shelf.check_teacher(taught, done["teacher"].folder.name, unit.name)
     material = Material(done["split"], place.data)
     runs = {role: student_run(unit.recipe, material, done["student"], role) for role in ROLES}
     shelf.keep(unit.name, decided, runs, _facts(done))
