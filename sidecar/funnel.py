@@ -16,10 +16,10 @@ from rerank_core.cluster.retrieval import IndexGoneError
 from rerank_core.engine import CrossEncoder
 from rerank_core.errors import InputError, NotFoundError, NotReadyError, ReleaseError
 from sidecar.arrangement import Arranged, arrange
+from sidecar.asked_fields import check_fields
 from sidecar.cursor import Cursor, CursorSigner, query_hash
 from sidecar.degraded import Degraded
 from sidecar.found import Found, hits_of
-from sidecar.legs import check_fields
 from sidecar.live import Live
 from sidecar.models import Models, ModelShelf, Served
 from sidecar.ranking import NOTHING_RANKED, Candidate, Placed, Ranking, place

@@ -25,8 +25,9 @@ from rerank_core.errors import (
     ScoringError,
 )
 from sidecar.arrangement import pinned_by
+from sidecar.asked_fields import check_fields
 from sidecar.degraded import Degraded
-from sidecar.legs import HYBRID, ZERO_RESULTS, FirstStage, LegMaker, check_fields, numbers_of
+from sidecar.legs import HYBRID, ZERO_RESULTS, FirstStage, LegMaker, numbers_of
 from sidecar.models import Served
 from sidecar.search_run import SearchRun
 

@@ -14,7 +14,8 @@ from rerank_core.cluster.release import Release, sources_of
 from rerank_core.cluster.resolver import Resolved
 from rerank_core.cluster.templates import Template, load_templates
 from rerank_core.errors import ReleaseError
-from sidecar.legs import LegMaker, check_fields
+from sidecar.asked_fields import check_fields
+from sidecar.legs import LegMaker
 from sidecar.search_task import FilterTask, SearchTask
 from tests.release_records import RECORD
 
