@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count, repeat
 from typing import NamedTuple
 
 from rerank_core.artifact import ProbabilityCalibration
@@ -80,11 +81,10 @@ def place(
         Placed(candidates[position], rank, _score(logits[position], calibration))
         for rank, position in enumerate(scored, start=1)
     ]
-    rest = [candidate for at, candidate in enumerate(candidates) if at not in logits]
-    return (
-        *best,
-        *(Placed(candidate, rank, None) for rank, candidate in enumerate(rest, len(best) + 1)),
-    )
+    rest: Iterable[Candidate] = candidates
+    if logits:
+        rest = [candidate for at, candidate in enumerate(candidates) if at not in logits]
+    return (*best, *map(Placed, rest, count(len(best) + 1), repeat(None)))
 
 
 def _score(logit: float, calibration: ProbabilityCalibration | None) -> Score:

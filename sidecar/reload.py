@@ -9,7 +9,7 @@ import structlog
 
 from rerank_core.errors import ConfigError, RerankError
 from sidecar.config import Limits, Settings
-from sidecar.heap import trim_heap
+from sidecar.heap import settle_heap
 from sidecar.live import Standing
 from sidecar.models import Models, load_models
 from sidecar.service import Ground
@@ -112,7 +112,7 @@ class Reloader:
         return shelf.models
 
     async def _settle(self, models: Models) -> None:
-        await asyncio.to_thread(trim_heap)
+        await asyncio.to_thread(settle_heap)
         self._metrics.show_models(models)
 
 

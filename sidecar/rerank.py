@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Protocol
 
 import structlog
@@ -20,6 +21,7 @@ from sidecar.security.caller import Caller
 from sidecar.stages import Stages
 
 _log = structlog.get_logger()
+_first_stage_rank = attrgetter("first_stage_rank")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ async def rerank(
     Raises `NotFoundError` and `QuotaError`; a strict task raises what would have degraded it.
     Cancelling gives up the scoring.
     """
-    candidates = sorted(task.candidates, key=lambda candidate: candidate.first_stage_rank)
+    candidates = sorted(task.candidates, key=_first_stage_rank)
     scores = Scores({}, 0, 0)
     degraded: tuple[Degraded, ...] = ()
     served: Served[CrossEncoder] | None = None

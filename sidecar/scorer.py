@@ -158,8 +158,8 @@ class Scorer:
                 served.model, job.query, products, deadline=job.deadline, priority=job.priority
             )
             try:
-                async for at, logit in stream:
-                    logits[at] = logit
+                async for batch in stream.batches():
+                    logits.update(batch)
                     ticket.left = 1 - len(logits) / len(products)
                     self.turnstile.progressed()
             finally:

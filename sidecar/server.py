@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 
@@ -29,6 +30,14 @@ from sidecar.telemetry.traces import open_traces
 
 _log = structlog.get_logger()
 
+# A worker that has computed a unit waits for the interpreter's lock as long as the event loop is at
+# work, by default up to 5 ms: twice the time of a unit, while its core does nothing.
+_SWITCH_INTERVAL_S = 0.0005
+
+# And the event loop waits for a core that computes, unless it goes first: where much is turned
+# away, who was let in would wait for it, too.
+_WORKER_NICENESS = 5
+
 
 async def serve(
     settings: Settings, read: Callable[[], Settings], lines_lost: Callable[[], int]
@@ -40,7 +49,11 @@ async def serve(
     cannot be bound, `ArtifactError` where a model cannot be loaded.
     """
     live = Live(Standing.read(settings))
-    with Engine(settings.workers) as engine, open_traces(settings.telemetry) as traces:
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    with (
+        Engine(settings.workers, niceness=_WORKER_NICENESS) as engine,
+        open_traces(settings.telemetry) as traces,
+    ):
         ground = stand_on(live, engine)
         gate, metrics = Gate(), Metrics()
         metrics.watch(ground.scorer, lambda: gate.calls, lines_lost)

@@ -49,11 +49,16 @@ def read_priority(number: int) -> Priority:
 
 def check_bytes(field: str, text: str, limit: int) -> None:
     """Raises `InputError` where a text has more UTF-8 bytes than it may."""
-    if len(text) * _MAX_UTF8_BYTES <= limit:
+    if len(text) <= bytes_to_spare(limit):
         return
     size = len(text.encode())
     if size > limit:
         raise InputError(field, f"has {size} bytes, more than the {limit} allowed")
+
+
+def bytes_to_spare(limit: int) -> int:
+    """How many characters of any text have no more UTF-8 bytes than that, whichever they are."""
+    return limit // _MAX_UTF8_BYTES
 
 
 def check_count(field: str, count: int, limit: int) -> None:

@@ -9,10 +9,11 @@ from rerank_core.engine import Product
 from rerank_core.errors import InputError
 from rerank_proto.rerank.v1 import rerank_pb2 as pb
 from sidecar.config import Limits
-from sidecar.ranking import Candidate, Placed, Ranking
+from sidecar.ranking import Candidate, Ranking
 from sidecar.rerank import RerankTask
 from sidecar.stages import Stages
 from sidecar.wire import (
+    bytes_to_spare,
     check_bytes,
     check_count,
     check_name,
@@ -36,22 +37,10 @@ def read_rerank(message: pb.RerankRequest, limits: Limits) -> RerankTask:
         raise InputError("top_n", f"is {message.top_n}; 0 means all")
     check_name("model", message.model)
     priority = read_priority(message.priority)
-    ranks = _read_ranks(message.documents)
-    places: dict[str, int] = {}
-    candidates = []
-    for index, (document, rank) in enumerate(zip(message.documents, ranks, strict=True)):
-        # A thousand times a call, on the event loop: a path is made only where it is told.
-        try:
-            candidate = _read_document(document, index, rank, limits)
-        except InputError as error:
-            raise error.inside(f"documents[{index}]") from None
-        first = places.setdefault(candidate.id, index)
-        if first != index:
-            raise InputError(f"documents[{index}].id", f"is that of documents[{first}] too")
-        candidates.append(candidate)
+    candidates = _read_documents(message.documents, limits)
     return RerankTask(
         query=query,
-        candidates=tuple(candidates),
+        candidates=candidates,
         top_n=message.top_n,
         model=message.model,
         strict=message.strict,
@@ -67,9 +56,56 @@ def write_ranking(ranking: Ranking, stages: Stages) -> pb.RerankResponse:
         model=write_model(ranking.model) if ranking.model else None,
         stages=write_stages(stages),
     )
-    for placed in ranking.placed:
-        _set_placed(response.documents.add(), placed)
+    add = response.documents.add
+    for candidate, rank, score in ranking.placed:
+        message = add()
+        message.id, message.index = candidate.id, candidate.index
+        message.first_stage_rank = candidate.first_stage_rank
+        if candidate.first_stage_score is not None:
+            message.first_stage_score = candidate.first_stage_score
+        if score is not None:
+            set_score(message.rerank, score, rank)
     return response
+
+
+def _read_documents(documents: Sequence[pb.Document], limits: Limits) -> tuple[Candidate, ...]:
+    """A thousand times a call, on the event loop, also where the call is shed a moment later.
+
+    So what nearly all documents are is read here, and the others one by one with what they lack.
+    """
+    longest_id, longest_text = (
+        bytes_to_spare(_MAX_ID_BYTES),
+        bytes_to_spare(limits.max_document_bytes),
+    )
+    candidates = []
+    for index, (document, rank) in enumerate(zip(documents, _read_ranks(documents), strict=True)):
+        key, text = document.id, document.text
+        if (
+            0 < len(key) <= longest_id
+            and 0 < len(text) <= longest_text
+            and not document.version
+            and not document.fields
+            and not document.HasField("first_stage_score")
+        ):
+            candidates.append(Candidate(key, index, rank, None, text))
+            continue
+        try:
+            candidates.append(_read_document(document, index, rank, limits))
+        except InputError as error:
+            raise error.inside(f"documents[{index}]") from None
+    if len({candidate.id for candidate in candidates}) < len(candidates):
+        raise _repeated(candidates)
+    return tuple(candidates)
+
+
+def _repeated(candidates: Sequence[Candidate]) -> InputError:
+    """Which document has the key of another."""
+    places: dict[str, int] = {}
+    for candidate in candidates:
+        first = places.setdefault(candidate.id, candidate.index)
+        if first != candidate.index:
+            break
+    return InputError(f"documents[{candidate.index}].id", f"is that of documents[{first}] too")
 
 
 def _read_document(document: pb.Document, index: int, rank: int, limits: Limits) -> Candidate:
@@ -118,13 +154,3 @@ def _read_ranks(documents: Sequence[pb.Document]) -> list[int]:
         if first != index:
             raise InputError(path, f"is {rank}, which is that of documents[{first}] too")
     return list(holders)
-
-
-def _set_placed(message: pb.RerankedDocument, placed: Placed) -> None:
-    candidate = placed.candidate
-    message.id, message.index = candidate.id, candidate.index
-    message.first_stage_rank = candidate.first_stage_rank
-    if candidate.first_stage_score is not None:
-        message.first_stage_score = candidate.first_stage_score
-    if placed.score is not None:
-        set_score(message.rerank, placed.score, placed.rank)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import atexit
 import math
+import os
+import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -32,11 +34,16 @@ class Engine:
     dropped before its next unit.
     """
 
-    def __init__(self, workers: int | None = None) -> None:
-        """`workers` threads; None means one a usable core. Raises `ConfigError`."""
+    def __init__(self, workers: int | None = None, *, niceness: int = 0) -> None:
+        """`workers` threads; None means one a usable core. Raises `ConfigError`.
+
+        With a `niceness` (0 to 19, on Linux) other threads go first where there are no cores for
+        all: a server's, which take requests in and send answers out.
+        """
         if workers is not None and workers < 1:
             raise ConfigError(f"workers: {workers}; the engine needs at least 1")
         self._queue = WorkQueue()
+        self._niceness = niceness
         self._threads = [
             threading.Thread(target=self._work, name=f"engine-{number}", daemon=True)
             for number in range(workers or usable_cores())
@@ -48,6 +55,8 @@ class Engine:
         atexit.register(self.close)
 
     def _work(self) -> None:
+        if self._niceness and sys.platform == "linux":  # elsewhere it would be the whole process's
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._niceness)
         while self._queue.run_one():
             pass
 

@@ -49,16 +49,22 @@ class WorkEstimate:
 def token_lengths(model: Model, query: str, products: Sequence[Product]) -> npt.NDArray[np.int64]:
     """Tokens of each pair, guessed from its characters and cut as the recipe cuts, ``(pairs,)``."""
     recipe = model.artifact.manifest.recipe
-    characters = np.fromiter((_characters(item, recipe.fields) for item in products), np.int64)
+    characters = np.fromiter(
+        # Nearly all are texts, and a thousand calls a request are a tenth of a millisecond.
+        (
+            len(item) if isinstance(item, str) else _characters(item, recipe.fields)
+            for item in products
+        ),
+        np.int64,
+        len(products),
+    )
     tokens = np.minimum(characters // _CHARACTERS_PER_TOKEN + 1, recipe.product_tokens)
     head = min(len(query) // _CHARACTERS_PER_TOKEN + 1, recipe.query_tokens)
     lengths: npt.NDArray[np.int64] = tokens + (head + _SPECIAL_TOKENS)
     return lengths
 
 
-def _characters(product: Product, fields: Iterable[str]) -> int:
-    if isinstance(product, str):
-        return len(product)
+def _characters(product: Mapping[str, object], fields: Iterable[str]) -> int:
     return sum(_length(product, name) for name in fields)
 
 

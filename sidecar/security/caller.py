@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rerank_core.errors import ForbiddenError
 from sidecar.admission.quota import Quota
@@ -47,6 +48,7 @@ current_caller: ContextVar[Caller] = ContextVar("current_caller")
 """Of the call that is being answered."""
 
 
+@lru_cache(1024)  # for every call, and addresses are few
 def anonymous(address: str) -> Caller:
     """A caller where there are no keys; the machine itself may do everything."""
     try:

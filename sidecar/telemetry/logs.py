@@ -36,16 +36,16 @@ def logging_to_stdout() -> Iterator[Outlet]:
 def _send_to(outlet: Outlet) -> None:
     of_every_event: list[Processor] = [
         structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
+        structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
     render = structlog.processors.JSONRenderer(serializer=_json)
-    # Ours are rendered before they reach the handler: a line a call, also of those that are shed.
+    # Ours go straight there, past the standard library: a line a call, also of those that are shed.
     structlog.configure(
         processors=[*of_every_event, render],
-        wrapper_class=structlog.stdlib.BoundLogger,
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=lambda *_: _Ours(outlet),
         cache_logger_on_first_use=True,
     )
     of_libraries = _Lines(outlet)
@@ -56,12 +56,13 @@ def _send_to(outlet: Outlet) -> None:
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[of_libraries])
-    of_ours = _Lines(outlet)
-    of_ours.setFormatter(_Rendered())
-    ours = logging.getLogger("sidecar")
-    ours.setLevel(logging.INFO)
-    ours.addHandler(of_ours)
-    ours.propagate = False
+
+
+class _Ours:
+    """Where a rendered line of ours goes, whatever its level."""
+
+    def __init__(self, outlet: Outlet) -> None:
+        self.debug = self.info = self.warning = self.error = self.critical = outlet.put
 
 
 class _Lines(logging.Handler):
@@ -75,12 +76,6 @@ class _Lines(logging.Handler):
             self._outlet.put(self.format(record))
         except Exception:  # noqa: BLE001  as every handler of the standard library does
             self.handleError(record)
-
-
-class _Rendered(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        """The line as it came; the trace of an exception is in it."""
-        return record.getMessage()
 
 
 def _json(event: Any, default: Callable[[Any], Any]) -> str:
