@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import math
+import time
 import weakref
 from collections.abc import Callable
 from ctypes import byref
@@ -25,8 +27,12 @@ from rerank_core.text import PackedTokens
 _FIRST_ROWS, _PART_ROWS = 4, 32
 
 # A unit goes through all layers while it is hot in cache. Fewer tokens read the weights more
-# often, more leave the cores unevenly loaded at the end of a request.
-_UNIT_TOKENS = 128
+# often, more leave the cores unevenly loaded at the end of a request: between these, as many as
+# take so long that what happens between two units (a tenth to a quarter of a millisecond of
+# handing over) is little beside it, and a deadline is kept to.
+_LEAST_UNIT_TOKENS, _MOST_UNIT_TOKENS = 128, 256
+_UNIT_S = 0.0045
+_SAMPLE_TOKENS, _SAMPLES = 64, 3
 
 
 class NativePath:
@@ -77,10 +83,22 @@ class NativePath:
         delete = weakref.finalize(self, self._library.rerank_encoder_delete, self._handle)
         # At exit the system takes the memory; a thread that is left may still compute with it.
         delete.atexit = False
+        self.unit_tokens = self._fitting_unit(min(_SAMPLE_TOKENS, shape.positions))
+
+    def _fitting_unit(self, sample_tokens: int) -> int:
+        """Tokens of a unit, by what this machine takes for a few."""
+        sample = PackedTokens.pack([[0] * sample_tokens])
+        took_s = math.inf
+        for _ in range(_SAMPLES):  # the first makes buffers
+            began = time.perf_counter()
+            self.forward(sample)
+            took_s = min(took_s, time.perf_counter() - began)
+        fitting = int(_UNIT_S / took_s * sample_tokens)
+        return max(_LEAST_UNIT_TOKENS, min(fitting, _MOST_UNIT_TOKENS))
 
     def plan(self, tokens: PackedTokens) -> list[Rows]:
-        """Units of neighbours of at most 128 tokens, or one row."""
-        return neighbouring_units(tokens.lengths)
+        """Units of neighbours of at most `unit_tokens`, or one row."""
+        return neighbouring_units(tokens.lengths, self.unit_tokens)
 
     def forward(self, tokens: PackedTokens) -> npt.NDArray[np.float32]:
         """Outputs of any rows, shape ``(rows, columns)``. Raises `ScoringError`."""
@@ -146,7 +164,7 @@ def _best(library: ctypes.CDLL, precision: Precision) -> str:
 
 
 def neighbouring_units(
-    lengths: npt.NDArray[np.int64], unit_tokens: int = _UNIT_TOKENS
+    lengths: npt.NDArray[np.int64], unit_tokens: int = _LEAST_UNIT_TOKENS
 ) -> list[Rows]:
     """Splits rows in their order into units of at most `unit_tokens`, or one row."""
     units: list[Rows] = []

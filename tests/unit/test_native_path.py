@@ -28,6 +28,21 @@ def test_units_are_neighbours_in_order():
     assert [unit.tolist() for unit in units] == [[0, 1], [2], [3], [4, 5], [6]]
 
 
+@pytest.mark.parametrize(
+    ("took_s", "tokens"),
+    [(64 * 170e-6, 128), (64 * 22.5e-6, 200), (64 * 3e-6, 256), (64 * 1e-9, 256)],
+)
+def test_a_unit_takes_some_milliseconds_where_128_to_256_tokens_do(monkeypatch, took_s, tokens):
+    """4.5 ms at 22.5 us a token are 200 tokens; slow machines stop at 128, fast ones at 256."""
+    path = NativePath(random_weights(SHAPE), SHAPE)
+    clock = iter(took_s * n for n in range(100))
+    monkeypatch.setattr("rerank_core.engine.native.time.perf_counter", lambda: next(clock))
+    assert path._fitting_unit(64) == tokens
+    path.unit_tokens = tokens
+    units = path.plan(random_rows(SHAPE, [tokens // 2, tokens // 2, 1]))
+    assert [unit.tolist() for unit in units] == [[0, 1], [2]]
+
+
 def test_no_rows_no_units():
     """Nothing to do is no unit, and an empty forward pass an empty answer."""
     assert neighbouring_units(np.zeros(0, np.int64)) == []
