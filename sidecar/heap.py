@@ -5,9 +5,10 @@ from __future__ import annotations
 import ctypes
 import gc
 
-# A request of a hundred documents makes thousands of objects, hardly one of them in a cycle: the
-# usual 700 would have them looked through several times a request.
-_YOUNG_OBJECTS = 20_000
+# A request of a hundred documents has a thousand objects at once, hardly one of them in a cycle:
+# the usual 700 would have them looked through at every request. Many more, and what calls that
+# failed leave in cycles, their requests with it, would be kept for long.
+_YOUNG_OBJECTS = 2_000
 
 
 def settle_heap() -> None:
@@ -15,8 +16,8 @@ def settle_heap() -> None:
 
     Loading a model takes its weights in fp32 for a moment, in many small pieces; glibc, where it is
     glibc, would keep the room for the rest of the process's life. And the collector need not go
-    through modules and models each time: requests wait for that. After a swap it does once, for
-    what the old models may have left in cycles.
+    through modules and models each time: requests wait for that, some 30 ms. After a swap it does
+    once, for what the old models may have left in cycles.
     """
     gc.unfreeze()
     gc.collect()

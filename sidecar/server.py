@@ -30,8 +30,8 @@ from sidecar.telemetry.traces import open_traces
 
 _log = structlog.get_logger()
 
-# A worker that has computed a unit waits for the interpreter's lock as long as the event loop is at
-# work, by default up to 5 ms: twice the time of a unit, while its core does nothing.
+# A worker that has computed a unit waits for the interpreter's lock while the event loop is at
+# work, by default up to 5 ms: the time of a unit, while its core does nothing.
 _SWITCH_INTERVAL_S = 0.0005
 
 # And the event loop waits for a core that computes, unless it goes first: where much is turned

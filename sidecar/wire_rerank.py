@@ -92,20 +92,24 @@ def _read_documents(documents: Sequence[pb.Document], limits: Limits) -> tuple[C
         try:
             candidates.append(_read_document(document, index, rank, limits))
         except InputError as error:
-            raise error.inside(f"documents[{index}]") from None
-    if len({candidate.id for candidate in candidates}) < len(candidates):
-        raise _repeated(candidates)
+            raise _repeat(candidates) or error.inside(f"documents[{index}]") from None
+    repeat = _repeat(candidates)
+    if repeat is not None:
+        raise repeat
     return tuple(candidates)
 
 
-def _repeated(candidates: Sequence[Candidate]) -> InputError:
-    """Which document has the key of another."""
+def _repeat(candidates: Sequence[Candidate]) -> InputError | None:
+    """What is wrong with the first document that has the key of another."""
+    if len({candidate.id for candidate in candidates}) == len(candidates):
+        return None
     places: dict[str, int] = {}
     for candidate in candidates:
         first = places.setdefault(candidate.id, candidate.index)
         if first != candidate.index:
-            break
-    return InputError(f"documents[{candidate.index}].id", f"is that of documents[{first}] too")
+            field = f"documents[{candidate.index}].id"
+            return InputError(field, f"is that of documents[{first}] too")
+    return None
 
 
 def _read_document(document: pb.Document, index: int, rank: int, limits: Limits) -> Candidate:

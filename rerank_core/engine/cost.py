@@ -23,7 +23,7 @@ Lengths = npt.NDArray[np.int64]
 _SAMPLE = ((1, 8), (1, 24), (4, 24), (1, 96), (2, 96), (1, 192))
 _REPEATS = 2
 
-# Of a unit as paths make them; matters for the constant term alone.
+# Of a unit, about, as paths make them; matters for the constant term alone.
 _UNIT_TOKENS = 128
 
 # How much of a surprise is taken over: the last twenty units decide.

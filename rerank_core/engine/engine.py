@@ -56,7 +56,8 @@ class Engine:
 
     def _work(self) -> None:
         if self._niceness and sys.platform == "linux":  # elsewhere it would be the whole process's
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._niceness)
+            own = os.getpriority(os.PRIO_PROCESS, 0)  # of a process that was started nice already
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), own + self._niceness)
         while self._queue.run_one():
             pass
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import math
-import time
 import weakref
 from collections.abc import Callable
 from ctypes import byref
@@ -14,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank_core.engine import native_library as native
+from rerank_core.engine.cores import usable_cores
 from rerank_core.engine.native_library import Precision
 from rerank_core.engine.native_weights import PackedModel
 from rerank_core.engine.path import Rows
@@ -27,12 +26,11 @@ from rerank_core.text import PackedTokens
 _FIRST_ROWS, _PART_ROWS = 4, 32
 
 # A unit goes through all layers while it is hot in cache. Fewer tokens read the weights more
-# often, more leave the cores unevenly loaded at the end of a request: between these, as many as
-# take so long that what happens between two units (a tenth to a quarter of a millisecond of
-# handing over) is little beside it, and a deadline is kept to.
-_LEAST_UNIT_TOKENS, _MOST_UNIT_TOKENS = 128, 256
-_UNIT_S = 0.0045
-_SAMPLE_TOKENS, _SAMPLES = 64, 3
+# often, more leave the cores unevenly loaded at the end of a request. Between two units a tenth to
+# a quarter of a millisecond goes by, which is much beside a unit of few layers; where cores are
+# many, units should be, too.
+_UNIT_TOKENS = 128
+_FEW_LAYERS, _FEW_CORES = 3, 4
 
 
 class NativePath:
@@ -83,22 +81,11 @@ class NativePath:
         delete = weakref.finalize(self, self._library.rerank_encoder_delete, self._handle)
         # At exit the system takes the memory; a thread that is left may still compute with it.
         delete.atexit = False
-        self.unit_tokens = self._fitting_unit(min(_SAMPLE_TOKENS, shape.positions))
-
-    def _fitting_unit(self, sample_tokens: int) -> int:
-        """Tokens of a unit, by what this machine takes for a few."""
-        sample = PackedTokens.pack([[0] * sample_tokens])
-        took_s = math.inf
-        for _ in range(_SAMPLES):  # the first makes buffers
-            began = time.perf_counter()
-            self.forward(sample)
-            took_s = min(took_s, time.perf_counter() - began)
-        fitting = int(_UNIT_S / took_s * sample_tokens)
-        return max(_LEAST_UNIT_TOKENS, min(fitting, _MOST_UNIT_TOKENS))
+        self._unit_tokens = unit_tokens(shape.layers, usable_cores())
 
     def plan(self, tokens: PackedTokens) -> list[Rows]:
         """Units of neighbours of at most `unit_tokens`, or one row."""
-        return neighbouring_units(tokens.lengths, self.unit_tokens)
+        return neighbouring_units(tokens.lengths, self._unit_tokens)
 
     def forward(self, tokens: PackedTokens) -> npt.NDArray[np.float32]:
         """Outputs of any rows, shape ``(rows, columns)``. Raises `ScoringError`."""
@@ -163,8 +150,13 @@ def _best(library: ctypes.CDLL, precision: Precision) -> str:
     raise ArtifactError("the native kernel needs AVX2, which this machine lacks")
 
 
+def unit_tokens(layers: int, cores: int) -> int:
+    """Tokens of a unit: 128, of a network of few layers on few cores twice that."""
+    return 2 * _UNIT_TOKENS if layers <= _FEW_LAYERS and cores <= _FEW_CORES else _UNIT_TOKENS
+
+
 def neighbouring_units(
-    lengths: npt.NDArray[np.int64], unit_tokens: int = _LEAST_UNIT_TOKENS
+    lengths: npt.NDArray[np.int64], unit_tokens: int = _UNIT_TOKENS
 ) -> list[Rows]:
     """Splits rows in their order into units of at most `unit_tokens`, or one row."""
     units: list[Rows] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from enum import Enum
 
 import numpy as np
@@ -19,7 +19,7 @@ Scored = tuple[int, float]
 """Index of a product in the request, and its logit."""
 
 _PAUSE_S = 0.01
-"""A third of the time of a hundred titles, a few of the shortest budgets there are."""
+"""Of an event loop between two lists: some units' time, a fraction of any budget."""
 
 
 class Ended(Enum):
@@ -44,9 +44,11 @@ class ScoreStream:
         self._clock = clock
         self._condition = threading.Condition()
         self._scored: deque[Scored] = deque()
-        self._wake: Callable[[], object] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._news = asyncio.Event()
+        """Of that loop."""
         self._quiet = False
-        """Whether scores may wait for the loop to ask for them."""
+        """Whether scores wait until the loop asks for them."""
         self._error: RerankError | None = None
         self.ended: Ended | None = None
         self.times = WorkTimes()
@@ -59,7 +61,7 @@ class ScoreStream:
             if self.ended is None:
                 self._scored.extend(zip(rows.tolist(), outputs.tolist(), strict=True))
                 self._condition.notify_all()
-                if not self._quiet:
+                if not self._quiet or (self._loop is not None and self._loop.is_closed()):
                     self._wake_loop()
 
     def finish(self, ended: Ended) -> None:
@@ -102,8 +104,8 @@ class ScoreStream:
         """What has come, a list at a time, for an event loop.
 
         Units are many and short. Each that woke the loop would take it from the others it serves,
-        and the interpreter's lock from the workers: after a list, nothing but the end does for
-        `_PAUSE_S`.
+        and the interpreter's lock from the workers: after a list nothing does for 10 ms, but the
+        end.
         """
         loop = asyncio.get_running_loop()
         news = asyncio.Event()
@@ -117,13 +119,13 @@ class ScoreStream:
         left_s = seconds_left(self._deadline)
         timers = [] if left_s is None else [loop.call_later(left_s, self.finish, Ended.DEADLINE)]
         with self._condition:
-            self._wake = lambda: loop.call_soon_threadsafe(news.set)
+            self._loop, self._news = loop, news
         try:
             while True:
                 with self._condition:
                     news.clear()
                     batch, over = self._drain()
-                    self._quiet = True
+                    self._quiet = bool(batch)
                 if batch:
                     yield batch
                 if over:
@@ -137,7 +139,7 @@ class ScoreStream:
             for timer in timers:
                 timer.cancel()
             with self._condition:
-                self._wake = None
+                self._loop = None
                 self.cancel()
 
     def _drain(self) -> tuple[list[Scored], bool]:
@@ -149,10 +151,10 @@ class ScoreStream:
         return batch, self.ended is not None
 
     def _wake_loop(self) -> None:
-        if self._wake is None:
+        if self._loop is None:
             return
         try:
-            self._wake()
-        except RuntimeError:  # the consumer's event loop is gone: nobody listens any more
-            self._wake = None
+            self._loop.call_soon_threadsafe(self._news.set)
+        except RuntimeError:  # it is closed: nobody listens any more
+            self._loop = None
             self.cancel()

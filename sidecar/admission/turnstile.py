@@ -268,7 +268,7 @@ class Turnstile:
             self._headroom = max(self._headroom * _DECAY, _HEADROOM)
 
     def progressed(self) -> None:
-        """Work inside got less: perhaps there is room. For every score, so it looks no further.
+        """Work inside got less: perhaps there is room. For each list of scores, so it looks little.
 
         Nobody else than the first can come in by that: who goes in beside larger ones goes in when
         one comes or leaves.

@@ -34,6 +34,7 @@ def logging_to_stdout() -> Iterator[Outlet]:
 
 
 def _send_to(outlet: Outlet) -> None:
+    _OURS.outlet = outlet
     of_every_event: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -45,7 +46,7 @@ def _send_to(outlet: Outlet) -> None:
     structlog.configure(
         processors=[*of_every_event, render],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=lambda *_: _Ours(outlet),
+        logger_factory=lambda *_: _OURS,
         cache_logger_on_first_use=True,
     )
     of_libraries = _Lines(outlet)
@@ -61,8 +62,17 @@ def _send_to(outlet: Outlet) -> None:
 class _Ours:
     """Where a rendered line of ours goes, whatever its level."""
 
-    def __init__(self, outlet: Outlet) -> None:
-        self.debug = self.info = self.warning = self.error = self.critical = outlet.put
+    outlet: Outlet
+
+    def info(self, line: str) -> None:
+        """Hands it over."""
+        self.outlet.put(line)
+
+    debug = warning = error = critical = info
+
+
+# One for all loggers, which keep what they were given: another outlet takes the place of the last.
+_OURS = _Ours()
 
 
 class _Lines(logging.Handler):

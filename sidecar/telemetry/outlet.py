@@ -20,6 +20,7 @@ class Outlet:
         self._most_lines = most_lines
         self._lines: SimpleQueue[str | None] = SimpleQueue()
         self._refused = self._unwritten = 0
+        self._counting = threading.Lock()
         self._writer = threading.Thread(target=self._write_all, name="log", daemon=True)
         self._writer.start()
 
@@ -31,7 +32,8 @@ class Outlet:
     def put(self, line: str) -> None:
         """Hands over a line, without its end."""
         if self._lines.qsize() >= self._most_lines:
-            self._refused += 1
+            with self._counting:
+                self._refused += 1
         else:
             self._lines.put(line)
 

@@ -169,7 +169,7 @@ async def test_closing_wakes_an_event_loop_that_waits(engine, cross, bi, gate):
 
 
 def test_a_loop_that_is_gone_stops_no_worker(engine, cross, gate):
-    """A consumer whose event loop was closed under it harms no other: its end wakes nobody."""
+    """A consumer whose event loop was closed under it loses its work and harms no other."""
     log: list[str] = []
     stream = engine.submit(gated(cross, "orphan", log, gate), "hose", PRODUCTS)
     loop = asyncio.new_event_loop()
@@ -181,7 +181,9 @@ def test_a_loop_that_is_gone_stops_no_worker(engine, cross, gate):
     loop.close()
     gate.open()
     eventually(lambda: stream.ended is not None)
+    assert stream.ended is Ended.CANCELLED
     assert len(list(engine.submit(cross, "hose", PRODUCTS))) == 6
+    assert len(only(log, "orphan")) <= 2
     first._log_destroy_pending = False  # its loop is gone on purpose
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import json
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -530,3 +532,23 @@ def test_an_engine_without_workers_is_refused(workers):
 def test_a_worker_a_usable_core():
     with Engine() as engine:
         assert len(engine._threads) == usable_cores()
+
+
+_NICE = """
+import os, sys, threading
+from rerank_core.engine import Engine
+with Engine(2, niceness=5):
+    workers = [one.native_id for one in threading.enumerate() if "engine" in one.name]
+    while {os.getpriority(os.PRIO_PROCESS, one) for one in workers} != {int(sys.argv[1])}:
+        pass
+    print(len(workers), os.getpriority(os.PRIO_PROCESS, 0))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no niceness of their own")
+@pytest.mark.parametrize(("own", "workers"), [(0, 5), (10, 15), (19, 19)])
+def test_workers_are_nicer_than_their_process(own, workers):
+    """By 5, and at 19 at most; a process that was started nice already may only become nicer."""
+    words = ["nice", "-n", str(own), sys.executable, "-c", _NICE, str(workers)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout.split(), done.stderr) == (["2", str(own)], "")

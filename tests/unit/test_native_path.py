@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rerank_core.engine.native import NativePath, neighbouring_units
+from rerank_core.engine.native import NativePath, neighbouring_units, unit_tokens
 from rerank_core.engine.shape import BertShape
 from rerank_core.errors import ArtifactError, ScoringError
 from rerank_core.text import PackedTokens
@@ -28,19 +28,10 @@ def test_units_are_neighbours_in_order():
     assert [unit.tolist() for unit in units] == [[0, 1], [2], [3], [4, 5], [6]]
 
 
-@pytest.mark.parametrize(
-    ("took_s", "tokens"),
-    [(64 * 170e-6, 128), (64 * 22.5e-6, 200), (64 * 3e-6, 256), (64 * 1e-9, 256)],
-)
-def test_a_unit_takes_some_milliseconds_where_128_to_256_tokens_do(monkeypatch, took_s, tokens):
-    """4.5 ms at 22.5 us a token are 200 tokens; slow machines stop at 128, fast ones at 256."""
-    path = NativePath(random_weights(SHAPE), SHAPE)
-    clock = iter(took_s * n for n in range(100))
-    monkeypatch.setattr("rerank_core.engine.native.time.perf_counter", lambda: next(clock))
-    assert path._fitting_unit(64) == tokens
-    path.unit_tokens = tokens
-    units = path.plan(random_rows(SHAPE, [tokens // 2, tokens // 2, 1]))
-    assert [unit.tolist() for unit in units] == [[0, 1], [2]]
+def test_units_of_few_layers_on_few_cores_are_twice_as_long():
+    """They are short; many cores want many of them."""
+    assert [unit_tokens(layers, 2) for layers in (2, 3, 4, 6)] == [256, 256, 128, 128]
+    assert [unit_tokens(3, cores) for cores in (1, 4, 5, 64)] == [256, 256, 128, 128]
 
 
 def test_no_rows_no_units():
