@@ -76,6 +76,7 @@ std::vector<const Kernels*> find_usable() {
   // Behind all of int8, and below too: another precision has a name of its own.
   if (has_amx_bf16()) found.push_back(&amx_bf16_kernels());
 #endif
+  if (has_avx512_vnni()) found.push_back(&avx512_int16_kernels());
   if (has_avx2()) found.push_back(&avx2_int16_kernels());
   return found;
 }

@@ -117,6 +117,7 @@ struct Kernels {
 const Kernels& avx2_kernels();
 const Kernels& avx2_int16_kernels();
 const Kernels& avx512_kernels();
+const Kernels& avx512_int16_kernels();
 const Kernels& amx_kernels();
 const Kernels& amx_bf16_kernels();  // attention's products in bf16
 const Kernels& emulated_amx_bf16_kernels();

@@ -7,4 +7,9 @@ const Kernels& avx2_kernels() {
   return kKernels;
 }
 
+const Kernels& avx2_int16_kernels() {
+  static constexpr Kernels kKernels = avx2_table<Int16>("avx2-int16", quantise_int16);
+  return kKernels;
+}
+
 }  // namespace rerank

@@ -84,6 +84,17 @@ inline Counts store_rounded(std::int8_t* to, Floats a, Floats b, Floats c, Float
   _mm512_storeu_si512(to, bytes);
   return _mm512_dpbusd_epi32(counts, _mm512_set1_epi8(1), bytes);
 }
+// The same of 64 int16.
+inline Counts store_rounded(std::int16_t* to, Floats a, Floats b, Floats c, Floats d,
+                            Counts counts) {
+  const __m512i whole[] = {_mm512_cvtps_epi32(a), _mm512_cvtps_epi32(b), _mm512_cvtps_epi32(c),
+                           _mm512_cvtps_epi32(d)};
+  for (int i = 0; i < 4; ++i) {
+    counts = _mm512_add_epi32(counts, whole[i]);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + 16 * i), _mm512_cvtepi32_epi16(whole[i]));
+  }
+  return counts;
+}
 inline std::int32_t sum(Counts counts) { return _mm512_reduce_add_epi32(counts); }
 
 // Rows of 16 floats become columns: out[column][row], rows from `count` on read as zero.

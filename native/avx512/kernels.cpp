@@ -1,28 +1,14 @@
-#include "../kernels.h"
-
-#include "dense.h"
-#include "../generic/attention.h"
-#include "../generic/rotation.h"
-#include "../generic/rows.h"
+#include "table.h"
 
 namespace rerank {
 
 const Kernels& avx512_kernels() {
-  static constexpr Kernels kKernels{"avx512-vnni",
-                                    1,
-                                    kPanelColumns,
-                                    kWeightOffset,
-                                    nullptr,
-                                    nullptr,
-                                    dense,
-                                    rotate,
-                                    quantise,
-                                    layer_norm,
-                                    attention,
-                                    multiply,
-                                    peak,
-                                    tanh_in_place,
-                                    gelu_in_place};
+  static constexpr Kernels kKernels = avx512_table<Int8>("avx512-vnni", quantise);
+  return kKernels;
+}
+
+const Kernels& avx512_int16_kernels() {
+  static constexpr Kernels kKernels = avx512_table<Int16>("avx512-vnni-int16", quantise_int16);
   return kKernels;
 }
 
