@@ -148,7 +148,7 @@ async def test_more_calls_than_the_process_bears_are_refused(cross, tmp_path):
 @pytest.mark.long
 @pytest.mark.timeout(600)
 async def test_goodput_holds_at_twice_the_capacity_and_does_not_collapse_at_ten_times(tmp_path):
-    """85 % of the peak, and a third of it; 99 % of all answers come within their deadline.
+    """Three quarters of the peak, and a third of it; 99 % of all answers come in time.
 
     95 % are wanted. On two cores of which a request takes some 60 ms, ten times are 300 and more
     lists of 100 documents a second to be read and turned away, and their sender is there, too:
@@ -173,7 +173,7 @@ async def test_goodput_holds_at_twice_the_capacity_and_does_not_collapse_at_ten_
     goodput = {times: full[times] / seconds[times] for times in loads}
     assert sent[10.0] / seconds[10.0] > 9 * capacity, "the sender could not offer it"
     peak = max(goodput.values())
-    assert goodput[2.0] >= 0.85 * peak, goodput
+    assert goodput[2.0] >= 0.75 * peak, goodput
     assert goodput[10.0] >= peak / 3, goodput
     for times in loads:
         assert missed[times] <= 0.01 * sent[times], (times, missed, sent)
