@@ -7,7 +7,6 @@
 namespace rerank {
 namespace {
 
-constexpr int kWeightOffset = 0;
 constexpr int kPanelColumns = 16;
 
 // sums += terms. The instruction itself: of the intrinsic GCC 12 copies every sum at every step,
@@ -23,6 +22,7 @@ inline void add_to(__m256i& sums, __m256i terms) {
 struct Int8 {
   using Value = std::int8_t;
   static constexpr int kProducts = 4;
+  static constexpr int kWeightOffset = 0;
   static constexpr int kTileRows = 4;  // 8 sums, 2 weights, a, |a|, ones and what is in flight
 
   static void add_products(__m256i& sums, __m256i weights, __m256i values) {
@@ -40,6 +40,7 @@ struct Int8 {
 struct Int16 {
   using Value = std::int16_t;
   static constexpr int kProducts = 2;
+  static constexpr int kWeightOffset = 0;
   static constexpr int kTileRows = 6;  // 12 sums, 2 weights, a and a product
 
   static void add_products(__m256i& sums, __m256i weights, __m256i values) {

@@ -7,10 +7,10 @@
 namespace rerank {
 namespace {
 
-// A tile of 6 rows x 4 vectors, of either width: 24 sums, 4 weights and a broadcast take 29 of 32 registers. At two
-// products a cycle a step of the depth takes 12 cycles, more than a product's latency, and its 10
-// loads fit in 5. Four vectors are a block that is rotated together. A panel of 64 columns x 384
-// inputs is 24 KiB in int8, 48 in int16, and stays in the first cache.
+// A tile of 6 rows x 4 vectors, of either width: 24 sums, 4 weights and a broadcast take 29 of 32
+// registers. At two products a cycle a step of the depth takes 12 cycles, more than a product's
+// latency, and its 10 loads fit in 5. Four vectors are a block that is rotated together. A panel of
+// 64 columns x 384 inputs is 24 KiB in int8 and stays in the first cache; in int16 it is 48.
 constexpr int kTileRows = 6;
 constexpr int kTileVectors = kRotatedVectors;
 constexpr int kPanelColumns = 16 * kTileVectors;
@@ -31,7 +31,7 @@ struct Int8 {
   }
 };
 
-// Two products a lane, so twice the time, and 9 to 18 times as fine at MiniLM's widths.
+// Two products a lane, so twice the instructions, and 9 to 18 times as fine at MiniLM's widths.
 struct Int16 {
   using Value = std::int16_t;
   static constexpr int kProducts = 2;
@@ -119,10 +119,10 @@ void dense_panels(TileOperands given, int rows, int columns) {
 template <typename Width>
 void dense(const QuantisedRows& rows, int count, const Dense& given, Epilogue epilogue, float* out,
            std::ptrdiff_t out_stride) {
-  const TileOperands operands{
-      rows.values,  rows.scales, rows.sums,
-      given.weights, given.scales, given.bias,
-      static_cast<std::ptrdiff_t>(given.inputs * sizeof(typename Width::Value)), out, out_stride};
+  const std::ptrdiff_t row_bytes =
+      static_cast<std::ptrdiff_t>(given.inputs) * sizeof(typename Width::Value);
+  const TileOperands operands{rows.values, rows.scales, rows.sums, given.weights, given.scales,
+                              given.bias,  row_bytes,   out,       out_stride};
   switch (epilogue) {
     case Epilogue::kStore:
       return dense_panels<Width, Epilogue::kStore>(operands, count, given.outputs);

@@ -73,7 +73,9 @@ inline void quantise(const float* x, int columns, std::byte* values, float* scal
 
 // The largest int16 that is used: a sum of `inputs` products of two of them still fits an int32.
 // 2,364 of 384 inputs, 1,182 of 1,536. As native_weights.py rounds weights.
-inline int int16_limit(int inputs) { return static_cast<int>(__builtin_sqrt(2147483647.0 / inputs)); }
+inline int int16_limit(int inputs) {
+  return static_cast<int>(__builtin_sqrt(2147483647.0 / inputs));
+}
 
 inline void quantise_int16(const float* x, int columns, std::byte* values, float* scale,
                            std::int32_t* row_sum) {

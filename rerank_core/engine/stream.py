@@ -46,7 +46,7 @@ class ScoreStream:
         self._scored: deque[Scored] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._news = asyncio.Event()
-        """Of that loop."""
+        """For that loop."""
         self._quiet = False
         """Whether scores wait until the loop asks for them."""
         self._error: RerankError | None = None
@@ -107,8 +107,7 @@ class ScoreStream:
         and the interpreter's lock from the workers: after a list nothing does for 10 ms, but the
         end.
         """
-        loop = asyncio.get_running_loop()
-        news = asyncio.Event()
+        loop, news = asyncio.get_running_loop(), self._news
 
         def listen() -> None:
             with self._condition:
@@ -119,7 +118,7 @@ class ScoreStream:
         left_s = seconds_left(self._deadline)
         timers = [] if left_s is None else [loop.call_later(left_s, self.finish, Ended.DEADLINE)]
         with self._condition:
-            self._loop, self._news = loop, news
+            self._loop = loop
         try:
             while True:
                 with self._condition:

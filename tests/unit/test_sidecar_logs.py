@@ -70,3 +70,26 @@ def test_lines_that_nobody_reads_are_counted():
     outlet.close(PATIENCE_S)
     os.close(writing)
     assert outlet.lost == 10
+
+
+AGAIN = """
+import structlog
+from sidecar.telemetry.logs import logging_to_stdout
+
+ours = structlog.get_logger("sidecar.frame")
+for number in range(2):
+    with logging_to_stdout():
+        ours.info("call", number=number)
+"""
+
+
+def test_a_second_log_of_a_process_gets_its_lines():
+    """Loggers keep what they were given first; their lines go to the outlet of the moment."""
+    done = subprocess.run(
+        [sys.executable, "-c", AGAIN],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=True,
+    )
+    assert [json.loads(line)["number"] for line in done.stdout.splitlines()] == [0, 1]

@@ -209,3 +209,21 @@ def test_a_bad_search_names_its_field(fields, path):
     with pytest.raises(InputError) as caught:
         read_search(pb.SearchRequest(**{"profile": "shop", "query": "drill"} | fields), LIMITS)
     assert caught.value.field == path
+
+
+def test_the_first_of_two_faults_is_told():
+    """A repeat at 1 stands before an empty text at 2, and an empty text at 0 before a repeat at 2.
+
+    A long id, counted in bytes and not in characters, is none of the plain ones, and is refused.
+    """
+    repeat, empty = _document(id="a"), _document(id="c", text="")
+    for documents, field in (
+        ([_document(), repeat, empty], "documents[1].id"),
+        ([empty, _document(), repeat], "documents[0]"),
+        ([_document(), _document(id="ü" * 257), repeat], "documents[1].id"),
+    ):
+        with pytest.raises(InputError) as caught:
+            read_rerank(_request(documents=documents), LIMITS)
+        assert caught.value.field == field
+    longest = _document(id="ü" * 256)
+    assert read_rerank(_request(documents=[longest]), LIMITS).candidates[0].id == "ü" * 256

@@ -1,22 +1,21 @@
-// The kernels of AVX2: all the same but for the width of what is multiplied.
+// The kernels of a folder: all the same but for the width of what is multiplied. Included behind the
+// folder's dense.h, which says what widths there are.
 #pragma once
 
 #include "../kernels.h"
-
-#include "dense.h"
-#include "../generic/attention.h"
-#include "../generic/rotation.h"
-#include "../generic/rows.h"
+#include "attention.h"
+#include "rotation.h"
+#include "rows.h"
 
 namespace rerank {
 namespace {
 
 template <typename Width>
-constexpr Kernels avx2_table(const char* name, decltype(Kernels::quantise) quantise_row) {
+constexpr Kernels table_of(const char* name, decltype(Kernels::quantise) quantise_row) {
   return {name,
           sizeof(typename Width::Value),
           kPanelColumns,
-          kWeightOffset,
+          Width::kWeightOffset,
           nullptr,
           nullptr,
           dense<Width>,
